@@ -1,0 +1,109 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The one door to every check, the same here and in CI. Needs git, make and python3 (3.11+) with venv.
+
+PYTHON ?= python3
+TREE := .cache/tree/ansible_collections/domzero/xen
+TOOLS := ansible_collections.domzero.xen.tests.tools
+
+# Paths may hold spaces: targets are relative, what is absolute is quoted where it is used.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.venv/collections
+export ANSIBLE_CONFIG := $(CURDIR)/tests/ansible.cfg
+export LC_ALL := C.UTF-8
+# The tools are quiet about themselves and never wait for an answer.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help .venv demo test sanity unit integration molecule bench docs docs-check lint format format-check types licence runtime changelog changelog-check clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z.-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+
+# --- the virtual environment ---------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is %d.%d, 3.11 or later is needed: make PYTHON=python3.x" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+# Ansible and Python both find the checkout as the collection domzero.xen.
+.venv/collections/ansible_collections/domzero/xen: | .venv/bin/python
+	mkdir -p .venv/collections/ansible_collections/domzero
+	ln -sfn ../../../.. .venv/collections/ansible_collections/domzero/xen
+	.venv/bin/python tests/tools/on_path.py
+
+.venv/.demo: requirements-demo.txt requirements.txt tests/simulator/requirements.txt | .venv/collections/ansible_collections/domzero/xen
+	.venv/bin/python -m pip install --quiet -r requirements-demo.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.demo
+	.venv/bin/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+.venv: .venv/.dev ## Make the virtual environment
+
+# --- using it ------------------------------------------------------------------------------------------------------------
+
+demo: .venv/.demo ## Build a pool on simulated hosts, twice: the second run changes nothing
+	@.venv/bin/python -m $(TOOLS).demo
+
+# --- checking it ---------------------------------------------------------------------------------------------------------
+
+test: format-check lint types licence docs-check changelog-check integration molecule unit ## Everything but sanity; ends with the summary of the unit tests
+
+unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
+	.venv/bin/python -m pytest -n auto $(ARGS)
+
+integration: .venv/.dev ## ansible-test integration targets, against the simulator: make integration TARGET=xen_network
+	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
+	cd $(TREE) && ansible-test integration --color yes $(TARGET)
+
+molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=network
+	cd extensions && ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+
+sanity: .venv/.dev ## ansible-test sanity, all tests: make sanity ARGS="--test validate-modules"
+	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
+	cd $(TREE) && ansible-test sanity --color yes $(ARGS)
+
+bench: .venv/.dev ## Measure, one JSON object a line: make bench NAME=task_in_process
+	.venv/bin/python -m ansible_collections.domzero.xen.tests.bench $(NAME)
+
+format: .venv/.dev ## Format the Python files
+	ruff check --select I --fix .
+	ruff format .
+
+format-check: .venv/.dev
+	ruff format --check .
+
+lint: .venv/.dev ## ruff, yamllint, ansible-lint
+	ruff check .
+	yamllint --strict .
+	ansible-lint
+
+types: .venv/.dev ## mypy, strict
+	mypy -p ansible_collections.domzero.xen.plugins.module_utils
+
+licence: .venv/.dev ## Every source file names its licence
+	.venv/bin/python -m $(TOOLS).licence
+
+docs: .venv/.dev ## Render the documentation into .cache/docs
+	.venv/bin/python -m $(TOOLS).docs build
+
+docs-check: .venv/.dev ## Documentation of plugins and roles renders without a warning
+	.venv/bin/python -m $(TOOLS).docs check
+
+runtime: .venv/.dev ## Write meta/runtime.yml anew
+	.venv/bin/python -m $(TOOLS).generate_runtime
+
+changelog: .venv/.dev ## Make CHANGELOG.rst from the fragments, for the version of galaxy.yml
+	antsibull-changelog release
+
+changelog-check: .venv/.dev ## The changelog fragments are well-formed
+	antsibull-changelog lint
+
+clean: ## Remove everything that was made here
+	rm -rf .venv .cache .ansible .ruff_cache .mypy_cache .pytest_cache .hypothesis tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
