@@ -1,0 +1,194 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A XenAPI session over JSON-RPC, or XML-RPC where the server has nothing else. Knows no XenAPI class but session."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+import xmlrpc.client
+
+from .errors import ApiError, ConnectionFailed, XenError
+from .transport import Endpoint, Http
+
+try:
+    import XenAPI
+
+    Base: t.Any = XenAPI.Session
+except ImportError:
+    XenAPI = None
+    Base = object
+
+ORIGINATOR = "domzero.xen"
+READ_ATTEMPTS = 4
+NO_XAPI = "Is this a XenServer or XCP-ng host?"
+# never changes anything, whatever the class
+READING = ("get_", "assert_", "compute_")
+
+
+def is_read(method: str) -> bool:
+    """Whether a call may be repeated when its answer was lost."""
+    cls, _dot, message = method.partition(".")
+    return message.startswith(READING) or cls == "event" or method in ("SR.probe", "SR.probe_ext")
+
+
+def on_the_xml_wire(value: t.Any) -> t.Any:
+    """XML-RPC's int has 32 bits, XenAPI's 64: xapi takes and gives integers as strings."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: on_the_xml_wire(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [on_the_xml_wire(v) for v in value]
+    return value
+
+
+def from_the_xml_wire(value: t.Any) -> t.Any:
+    if isinstance(value, xmlrpc.client.DateTime):
+        return value.value
+    if isinstance(value, dict):
+        return {k: from_the_xml_wire(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_the_xml_wire(v) for v in value]
+    return value
+
+
+class Session(Base):  # type: ignore[misc]
+    """XenAPI.Session whose calls go over a checked, kept-alive connection.
+
+    session.call("VM.get_all") and session.xenapi.VM.get_all() are the same. Reads are repeated when the connection
+    breaks; changing calls are not: they end in OutcomeUnknown. A session that ended (the coordinator restarted) is
+    replaced once by a new one when the login is known.
+    """
+
+    def __init__(self, endpoint: Endpoint):
+        if XenAPI is None:
+            raise XenError("The Python package XenAPI is missing where the task runs.", hint="Install it: pip install XenAPI")
+        super().__init__(endpoint.url)
+        self.endpoint = endpoint
+        self.requests = 0
+        self._http = Http(endpoint)
+        self._json: bool | None = None
+        self._login_params: tuple[str, str] | None = None
+
+    # session ------------------------------------------------------------------
+    def log_in(self, username: str, password: str) -> None:
+        """Log in, at the coordinator if this host is a member. Raises ConnectionFailed, ApiError."""
+        try:
+            self._session = self._send("session.login_with_password", (username, password, "1.0", ORIGINATOR), repeatable=True)
+        except ApiError as e:
+            if e.code != "HOST_IS_SLAVE" or not e.params or self._login_params:
+                raise
+            self._move_to(e.params[0])
+            return self.log_in(username, password)
+        self._login_params = (username, password)
+        return None
+
+    def log_out(self) -> None:
+        """End the session; one that is gone already is as good."""
+        try:
+            if self._session:
+                self._send("session.logout", (self._session,), repeatable=False)
+        except XenError:
+            pass
+        finally:
+            self._session = None
+            self._http.close()
+
+    @classmethod
+    def resume(cls, endpoint: Endpoint, ref: str) -> Session:
+        """A session somebody else opened and will end."""
+        session = cls(endpoint)
+        session._session = ref
+        return session
+
+    def _move_to(self, host: str) -> None:
+        self._http.close()
+        self.endpoint = self.endpoint.at(host)
+        self._http = Http(self.endpoint)
+
+    # calls --------------------------------------------------------------------
+    def call(self, method: str, *params: t.Any, timeout: float | None = None) -> t.Any:
+        """One XenAPI call. Raises ApiError, ConnectionFailed, OutcomeUnknown."""
+        repeatable = is_read(method)
+        try:
+            return self._send(method, (self._session, *params), repeatable=repeatable, timeout=timeout)
+        except ApiError as e:
+            # refused before anything was done, so even a changing call may go again
+            if e.code not in ("SESSION_INVALID", "HOST_IS_SLAVE") or not self._login_params:
+                raise
+            if e.code == "HOST_IS_SLAVE" and e.params:
+                self._move_to(e.params[0])
+            login, self._login_params = self._login_params, None
+            self.log_in(*login)
+            return self._send(method, (self._session, *params), repeatable=repeatable, timeout=timeout)
+
+    def xenapi_request(self, methodname: str, params: tuple[t.Any, ...]) -> t.Any:
+        """The road of session.xenapi.CLASS.MESSAGE(...)."""
+        if methodname.startswith("login"):
+            return self.log_in(*params[:2])
+        if methodname in ("logout", "session.logout"):
+            return self.log_out()
+        return self.call(methodname, *params)
+
+    def _send(self, method: str, params: tuple[t.Any, ...], *, repeatable: bool, timeout: float | None = None) -> t.Any:
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                return self._send_once(method, params, repeatable, timeout)
+            except ConnectionFailed as e:
+                # a certificate that is not trusted will not be in a second either
+                if attempt == READ_ATTEMPTS - 1 or not repeatable or "certificate" in e.message or not self._session:
+                    raise
+                time.sleep(0.2 * 3**attempt)
+        raise AssertionError("unreachable")
+
+    def _send_once(self, method: str, params: tuple[t.Any, ...], repeatable: bool, timeout: float | None) -> t.Any:
+        self.requests += 1
+        if self._json is not False:
+            status, body = self._http.post(
+                "/jsonrpc", _json_request(method, params), "application/json", repeatable=repeatable, timeout=timeout
+            )
+            if status == 200:
+                self._json = True
+                return _json_answer(method, body)
+            if self._json or status not in (403, 404, 405, 500, 501):
+                raise ConnectionFailed(f"{self.endpoint.url} answered {method} with HTTP status {status}.")
+            # a release without JSON-RPC; the call did not get as far as xapi
+            self._json = False
+        request = xmlrpc.client.dumps(tuple(on_the_xml_wire(params)), method, allow_none=True).encode()
+        status, body = self._http.post("/", request, "text/xml", repeatable=repeatable, timeout=timeout)
+        if status != 200:
+            raise ConnectionFailed(f"{self.endpoint.url} answered {method} with HTTP status {status}.", hint=NO_XAPI)
+        return _xml_answer(method, body)
+
+
+def _json_request(method: str, params: tuple[t.Any, ...]) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}).encode()
+
+
+def _json_answer(method: str, body: bytes) -> t.Any:
+    try:
+        answer = json.loads(body)
+        error = answer.get("error")
+    except (ValueError, AttributeError) as e:
+        raise ConnectionFailed(f"The answer to {method} is not JSON-RPC.", hint=NO_XAPI) from e
+    if error:
+        raise ApiError(method, [error["message"], *error.get("data", [])] if isinstance(error, dict) else error)
+    return answer.get("result")
+
+
+def _xml_answer(method: str, body: bytes) -> t.Any:
+    try:
+        (answer,), _name = xmlrpc.client.loads(body, use_builtin_types=False)
+        status = t.cast("dict[str, t.Any]", answer)["Status"]
+    except xmlrpc.client.Fault as fault:
+        raise ApiError(method, ["FAULT", fault.faultString]) from fault
+    except Exception as e:
+        raise ConnectionFailed(f"The answer to {method} is not XML-RPC.", hint=NO_XAPI) from e
+    if status != "Success":
+        raise ApiError(method, t.cast("dict[str, t.Any]", answer).get("ErrorDescription", []))
+    return from_the_xml_wire(t.cast("dict[str, t.Any]", answer).get("Value"))

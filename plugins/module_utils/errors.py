@@ -1,0 +1,76 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything this collection raises on purpose. Only module.py turns it into a failed task."""
+
+from __future__ import annotations
+
+import typing as t
+
+# What to do about the XenAPI errors an administrator meets most; the sentence before it names the object.
+HINTS: dict[str, str] = {
+    "HOST_IS_SLAVE": "This host is a member of a pool; address the coordinator.",
+    "SESSION_AUTHENTICATION_FAILED": "Check username and password.",
+    "SESSION_INVALID": "The session has ended; log in again.",
+    "RBAC_PERMISSION_DENIED": "The user's role does not allow this call; use an account with a higher role.",
+    "HOST_STILL_BOOTING": "Wait until the host has started and run the task again.",
+    "HA_IS_ENABLED": "Turn high availability off first (xen_pool with ha: {enabled: false}).",
+    "HOST_NOT_DISABLED": "Put the host into maintenance first (xen_host with enabled: false).",
+    "LICENCE_RESTRICTION": "The licence of this pool does not include the feature.",
+    "MESSAGE_METHOD_UNKNOWN": "The host's release does not have this call.",
+    "OTHER_OPERATION_IN_PROGRESS": "Something else is working on the object; run the task again when it has finished.",
+    "SR_BACKEND_FAILURE_73": "The NFS server refused the mount: check server, path and export rules.",
+    "SR_BACKEND_FAILURE_141": "The iSCSI target cannot be reached or is not there: check address and IQN.",
+    "SR_HAS_PBD": "The SR is still attached to a host.",
+    "VLAN_TAG_INVALID": "A VLAN tag lies between 1 and 4094.",
+    "VDI_IN_USE": "A virtual disk of it is in use by a running VM.",
+}
+
+
+class XenError(Exception):
+    """A refusal or failure in one sentence, with what to do.
+
+    Attributes: code (XenAPI's error code or ""), params (its parameters), done (methods already carried out).
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", params: t.Sequence[str] = ()):
+        self.message, self.hint, self.code, self.params = message.rstrip(), hint, code, list(params)
+        self.done: list[str] = []
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ApiError(XenError):
+    """The server said no: XenAPI's code first, its parameters after."""
+
+    def __init__(self, method: str, description: t.Sequence[str]):
+        code, *params = [str(p) for p in description] or ["UNKNOWN_ERROR"]
+        self.method = method
+        told = f" [{', '.join(p for p in params if p)}]" if any(params) else ""
+        super().__init__(f"{method} was refused: {code}{told}.", hint=HINTS.get(code, ""), code=code, params=params)
+
+
+class ConnectionFailed(XenError):
+    """Nobody answered, or not in a way that can be trusted. Nothing was changed by the call."""
+
+
+class OutcomeUnknown(XenError):
+    """The connection ended after a changing call was sent: it may or may not have taken effect."""
+
+
+class NotFound(XenError):
+    """No object of that name or uuid."""
+
+
+class Ambiguous(XenError):
+    """More than one object of that name."""
+
+
+class InvalidChange(XenError):
+    """What the task asks for cannot be, or is not allowed by the task; said before anything is changed."""
+
+
+class Timeout(XenError):
+    """It did not happen in time; the message tells what was reached."""

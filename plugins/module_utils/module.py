@@ -1,0 +1,155 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where Ansible meets the rest: options in, result or failure out."""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from .client import Session
+from .errors import XenError
+from .refs import Record
+from .resource import Resource, converge
+from .transport import Endpoint
+
+Result = dict[str, t.Any]
+
+
+def _connection(type_: str, env: str, **more: t.Any) -> dict[str, t.Any]:
+    return {"type": type_, "fallback": (env_fallback, [env]), **more}
+
+
+SESSION_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "url": {"type": "str", "required": True},
+    "ref": {"type": "str", "required": True, "no_log": True},
+    "validate_certs": {"type": "bool", "default": True},
+    "ca_file": {"type": "path"},
+    "fingerprint": {"type": "list", "elements": "str"},
+}
+CONNECTION: dict[str, dict[str, t.Any]] = {
+    "hostname": _connection("str", "XEN_HOST"),
+    "username": _connection("str", "XEN_USER", default="root"),
+    "password": _connection("str", "XEN_PASSWORD", no_log=True),
+    "validate_certs": _connection("bool", "XEN_VALIDATE_CERTS", default=True),
+    "ca_file": _connection("path", "XEN_CA_FILE"),
+    "fingerprint": _connection("list", "XEN_FINGERPRINT", elements="str"),
+    "timeout": {"type": "float", "default": 60.0},
+    "session": {"type": "dict", "options": SESSION_OPTIONS},
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as data: its options, the rules between them, and what it does with a session.
+
+    run(session, params, check) returns the result; check: nothing may be changed.
+    """
+
+    arguments: dict[str, dict[str, t.Any]]
+    run: t.Callable[[Session, Record, bool], Result]
+    rules: dict[str, t.Any] = field(default_factory=dict)
+
+    @property
+    def argument_spec(self) -> dict[str, dict[str, t.Any]]:
+        return {**CONNECTION, **self.arguments}
+
+
+def manage(resource: type[Resource]) -> Module:
+    """The module that brings one object into the wanted state."""
+    own: dict[str, dict[str, t.Any]] = {"uuid": {"type": "str"}}
+    if resource.states:
+        own["state"] = {"type": "str", "choices": list(resource.states), "default": resource.states[0]}
+    )
+    arguments = {**own, **resource.table.arguments(), **resource.options}
+    return Module(arguments, lambda session, params, check: converge(resource(session, params), check_mode=check), resource.rules)
+
+
+def inform(resource: type[Resource]) -> Module:
+    """The module that lists the objects of a class in the words of the managing module's options."""
+
+    def run(session: Session, params: Record, _check: bool) -> Result:
+        return {"changed": False, resource.plural: listing(resource(session, params))}
+
+    return Module({"name": {"type": "str"}, "uuid": {"type": "str"}}, run)
+
+
+def listing(resource: Resource) -> list[dict[str, t.Any]]:
+    """Every object that has the name or uuid asked for, or all; sorted by name."""
+    from .resource import Found
+
+    wanted = [(key, resource.params[option]) for key, option in (("uuid", "uuid"), ("name_label", "name")) if resource.params.get(option)]
+    rows = [Found(ref, r) for ref, r in resource.candidates().items() if all(r.get(key) == value for key, value in wanted)]
+    rows.sort(key=lambda found: (str(found.record.get("name_label", "")), found.record["uuid"]))
+    return [{**resource.observe(found), "uuid": found.record["uuid"]} for found in rows]
+
+
+def endpoint(params: Record) -> Endpoint:
+    """Raises InvalidChange for an address or CA file that cannot be used."""
+    return Endpoint.parse(
+        params["hostname"],
+        validate_certs=params["validate_certs"],
+        ca_file=params["ca_file"],
+        fingerprints=tuple(params["fingerprint"] or ()),
+        timeout=params["timeout"],
+    )
+
+
+def log_in(params: Record) -> Session:
+    missing = [option for option in ("hostname", "password") if not params.get(option)]
+    if missing:
+        raise XenError(
+            f"The task does not say how to reach the pool: {' and '.join(missing)} missing.",
+            hint="Set hostname, username and password (or XEN_HOST, XEN_USER, XEN_PASSWORD), or hand over a session of xen_session.",
+        )
+    session = Session(endpoint(params))
+    session.log_in(params["username"], params["password"])
+    return session
+
+
+@contextmanager
+def session_for(params: Record) -> t.Iterator[Session]:
+    """A session for one task: the one handed over, which its owner ends, or one of our own, which ends here."""
+    handed = params.get("session")
+    if handed:
+        trust = {
+            "validate_certs": handed["validate_certs"],
+            "ca_file": handed["ca_file"],
+            "fingerprints": tuple(handed["fingerprint"] or ()),
+        }
+        yield Session.resume(Endpoint.parse(handed["url"], timeout=params["timeout"], **trust), handed["ref"])
+        return
+    session = log_in(params)
+    try:
+        yield session
+    finally:
+        session.log_out()
+
+
+def failure(error: XenError) -> Result:
+    return {"failed": True, "msg": str(error), "error_code": error.code, "error_params": error.params, "operations_done": error.done}
+
+
+def warn_about(params: Record) -> list[str]:
+    if params["validate_certs"] or params.get("session"):
+        return []
+    return [
+        "validate_certs is false: anybody on the way to the host can read the password. Pin its certificate with fingerprint."
+    ]
+
+
+def main(module_: Module) -> None:
+    """The ordinary way: one process of its own."""
+    module = AnsibleModule(argument_spec=module_.argument_spec, supports_check_mode=True, **module_.rules)
+    try:
+        with session_for(module.params) as session:
+            result = module_.run(session, module.params, module.check_mode)
+    except XenError as e:
+        module.fail_json(**{k: v for k, v in failure(e).items() if k != "failed"})
+    for warning in [*warn_about(module.params), *result.pop("warnings", [])]:
+        module.warn(warning)
+    module.exit_json(**result)

@@ -1,0 +1,83 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names and uuids to references and back, from one bulk read per class."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .client import Session
+from .errors import Ambiguous, NotFound
+
+NULL = "OpaqueRef:NULL"
+Record = t.Mapping[str, t.Any]
+_REF = re.compile(r"OpaqueRef:[0-9A-Za-z-]+")
+
+
+class Objects:
+    """The pool's records by class and reference, each class read once when first asked for."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self._tables: dict[str, dict[str, Record]] = {}
+
+    def all(self, cls: str) -> dict[str, Record]:
+        if cls not in self._tables:
+            self._tables[cls] = self.session.call(f"{cls}.get_all_records")
+        return self._tables[cls]
+
+    def get(self, cls: str, ref: str) -> Record:
+        """Raises NotFound: it vanished between two reads."""
+        try:
+            return self.all(cls)[ref]
+        except KeyError:
+            raise NotFound(f"{cls} {ref} is not there any more.") from None
+
+    def forget(self) -> None:
+        """Read everything anew: something was changed."""
+        self._tables.clear()
+
+    def named(self, cls: str, text: str, among: t.Callable[[Record], bool] = lambda record: True) -> list[str]:
+        """References whose uuid or name_label is text."""
+        rows = self.all(cls).items()
+        by_uuid = [ref for ref, record in rows if record["uuid"] == text and among(record)]
+        return by_uuid or [ref for ref, record in rows if record.get("name_label") == text and among(record)]
+
+    def resolve(self, cls: str, text: str, among: t.Callable[[Record], bool] = lambda record: True) -> str:
+        """The one object of that name or uuid. Raises NotFound, Ambiguous (with the candidates)."""
+        found = self.named(cls, text, among)
+        if not found:
+            names = sorted({r["name_label"] for r in self.all(cls).values() if r.get("name_label") and among(r)})
+            shown = ", ".join([*names[:12], *(["..."] if len(names) > 12 else [])])
+            known = f"There are: {shown}." if names else f"The pool has no {cls} at all."
+                f"There are: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}." if names else f"The pool has no {cls} at all."
+            )
+            raise NotFound(f"No {cls} is named {text!r} or has it as uuid.", hint=known)
+        if len(found) > 1:
+            raise Ambiguous(
+                f"{len(found)} objects of class {cls} are named {text!r}: {', '.join(self.all(cls)[r]['uuid'] for r in found)}.",
+                hint="Tell them apart with the uuid.",
+            )
+        return found[0]
+
+    def label(self, cls: str, ref: str) -> str:
+        """The name if it is the only one of that name, else the uuid; "" for none."""
+        if ref in ("", NULL) or ref not in self.all(cls):
+            return ""
+        record = self.all(cls)[ref]
+        name = record.get("name_label") or ""
+        return name if name and len(self.named(cls, name)) == 1 else t.cast(str, record["uuid"])
+
+    def readable(self, text: str) -> str:
+        """References in a message replaced by class and name, as far as they have been read."""
+
+        def name(match: re.Match[str]) -> str:
+            for cls, table in self._tables.items():
+                if match.group() in table:
+                    record = table[match.group()]
+                    return f"{cls} {record.get('name_label') or record.get('device') or record['uuid']!r}"
+            return match.group()
+
+        return _REF.sub(name, text)

@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The shape every managed XenAPI class takes, and the one road from parameters to result."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from . import tasks
+from .client import Session
+from .errors import ApiError, InvalidChange, NotFound, OutcomeUnknown, XenError
+from .fields import Table
+from .plan import Later, Operation, Plan, Wait
+from .refs import Objects, Record
+
+REPLANS = 3  # how often a task reads and plans anew when the outcome of a call is unknown
+
+
+@dataclass(frozen=True)
+class Found:
+    ref: str
+    record: Record
+
+
+class Resource:
+    """One object that a task manages. Subclass it for a class whose lookup, creation or change is not the plain one.
+
+    table: the plain fields; options: further options (argument_spec); rules: required_if and the like;
+    plural: the key of the info module's list.
+    """
+
+    table: t.ClassVar[Table]
+    options: t.ClassVar[dict[str, dict[str, t.Any]]] = {}
+    rules: t.ClassVar[dict[str, t.Any]] = {}
+    states: t.ClassVar[tuple[str, ...]] = ("present", "absent")
+    plural: t.ClassVar[str] = ""
+
+    def __init__(self, session: Session, params: Record):
+        self.session, self.params, self.objects = session, params, Objects(session)
+
+    @classmethod
+    def key(cls) -> str:
+        """What the object is called in a result."""
+        return cls.table.cls.lower()
+
+    @property
+    def label(self) -> str:
+        return str(self.params.get("name") or self.params.get("uuid") or "")
+
+    # the steps, in order --------------------------------------------------------
+    def candidates(self) -> dict[str, Record]:
+        """The records the module may manage or list."""
+        return self.objects.all(self.table.cls)
+
+    def find(self) -> Found | None:
+        """By uuid if given, else by name. Raises Ambiguous, NotFound for a uuid that should be there."""
+        rows = self.candidates()
+        text = self.params.get("uuid") or self.params["name"]
+        if not self.objects.named(self.table.cls, text, lambda r: r["uuid"] in {x["uuid"] for x in rows.values()}):
+            if self.params.get("uuid") and self.params.get("state") != "absent":
+                raise NotFound(f"No {self.table.cls} has the uuid {text}.")
+            return None
+        ref = self.objects.resolve(self.table.cls, text, lambda r: r in rows.values())
+        return Found(ref, rows[ref])
+
+    def observe(self, found: Found) -> dict[str, t.Any]:
+        """The object in the words of the options."""
+        return self.table.observe(found.record, self.objects)
+
+    def desire(self, before: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """What it is to be. Bad input is refused here or in update/create/destroy, always before the first call."""
+        return self.table.desire(before, self.params, self.objects)
+
+    def plan(self, found: Found | None) -> Plan:
+        before = self.observe(found) if found else {}
+        if self.params.get("state") == "absent":
+            plan = Plan(before, {})
+            if found:
+                self.destroy(plan, found)
+            return plan
+        plan = Plan(before, self.desire(before))
+        if found:
+            self.update(plan, found)
+        else:
+            self.create(plan)
+        return plan
+
+    def create(self, plan: Plan) -> Later:
+        return plan.add(
+            f"{self.table.cls}.create", self.table.record(plan.after, self.objects), what=f"create {self.table.cls} {self.label!r}"
+        )
+
+    def update(self, plan: Plan, found: Found) -> None:
+        self.table.changes(plan, found.ref, self.objects, found.record, self.label)
+
+    def destroy(self, plan: Plan, found: Found) -> None:
+        plan.add(f"{self.table.cls}.destroy", found.ref, what=f"destroy {self.table.cls} {self.label!r}")
+
+    def result(self, found: Found | None, plan: Plan) -> dict[str, t.Any]:
+        """The object after the task; in check mode as it would be."""
+        return {**plan.after, **({"uuid": found.record["uuid"]} if found else {})}
+
+    # carrying out ---------------------------------------------------------------
+    def session_on(self, host: str) -> Session:
+        """A session on another host than the coordinator, for operations that must be sent there."""
+        raise NotImplementedError(f"{type(self).__name__} sends nothing to {host}")
+
+    def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
+        session = self.session_on(operation.on) if operation.on else self.session
+        if operation.slow:
+            return tasks.run(session, operation.method, params, timeout=float(self.params.get("task_timeout") or 3600))
+        return session.call(operation.method, *params)
+
+    def wait(self, step: Wait) -> None:
+        tasks.wait_until(step.what, step.ready, timeout=step.timeout)
+
+
+def refuse_disruption(plan: Plan, params: Record) -> None:
+    """A plan that interrupts somebody needs the task's word for it, before the first call."""
+    if plan.disruptions and not params.get("allow_disruption"):
+        raise InvalidChange(f"This would {'; '.join(plan.disruptions)}.", hint="Set allow_disruption: true if that is meant.")
+
+
+def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
+    """The only place that knows check mode and diff."""
+    try:
+        found = resource.find()
+        plan = resource.plan(found)
+        refuse_disruption(plan, resource.params)
+        if plan.changed and not check_mode:
+            _carry_out(resource, plan)
+            resource.objects.forget()
+            found = resource.find()
+            after = resource.observe(found) if found else {}
+        else:
+            after = plan.after
+    except ApiError as e:
+        e.message = resource.objects.readable(e.message)
+        raise
+    shown = Plan(plan.before, after)
+    return {
+        "changed": plan.changed,
+        resource.key(): resource.result(found, shown),
+        "operations": [o.method for o in plan.operations],
+        "diff": {"before": plan.before, "after": after},
+        **plan.facts,
+        **({"warnings": plan.warnings} if plan.warnings else {}),
+    }
+
+
+def _carry_out(resource: Resource, plan: Plan) -> None:
+    """Apply; when a call's outcome is unknown, read and plan again what is still to do."""
+    done: list[str] = []
+    for attempt in range(REPLANS + 1):
+        try:
+            return plan.apply(resource)
+        except OutcomeUnknown as e:
+            done += e.done
+            e.done = list(done)
+            if attempt == REPLANS:
+                raise
+            resource.objects.forget()
+            plan = resource.plan(resource.find())
+            refuse_disruption(plan, resource.params)
+        except XenError as e:
+            e.done = done + e.done
+            raise
+    return None
