@@ -64,7 +64,6 @@ def manage(resource: type[Resource]) -> Module:
     own: dict[str, dict[str, t.Any]] = {"uuid": {"type": "str"}}
     if resource.states:
         own["state"] = {"type": "str", "choices": list(resource.states), "default": resource.states[0]}
-    )
     arguments = {**own, **resource.table.arguments(), **resource.options}
     return Module(arguments, lambda session, params, check: converge(resource(session, params), check_mode=check), resource.rules)
 
@@ -137,9 +136,7 @@ def failure(error: XenError) -> Result:
 def warn_about(params: Record) -> list[str]:
     if params["validate_certs"] or params.get("session"):
         return []
-    return [
-        "validate_certs is false: anybody on the way to the host can read the password. Pin its certificate with fingerprint."
-    ]
+    return ["validate_certs is false: anybody on the way to the host can read the password. Pin its certificate with fingerprint."]
 
 
 def main(module_: Module) -> None:

@@ -52,8 +52,6 @@ class Objects:
             names = sorted({r["name_label"] for r in self.all(cls).values() if r.get("name_label") and among(r)})
             shown = ", ".join([*names[:12], *(["..."] if len(names) > 12 else [])])
             known = f"There are: {shown}." if names else f"The pool has no {cls} at all."
-                f"There are: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}." if names else f"The pool has no {cls} at all."
-            )
             raise NotFound(f"No {cls} is named {text!r} or has it as uuid.", hint=known)
         if len(found) > 1:
             raise Ambiguous(

@@ -90,11 +90,11 @@ class Http:
             raise OutcomeUnknown(f"The connection to {self.endpoint.url} broke before the answer came: {e or type(e).__name__}.") from e
 
     def _ready(self, timeout: float) -> HTTPConnection:
-        if self._connection and self._connection.sock:
-            # an idle connection that is readable has been closed by the other side
-            if not select.select([self._connection.sock], [], [], 0)[0]:
-                self._connection.sock.settimeout(timeout)
-                return self._connection
+        sock = self._connection.sock if self._connection else None
+        # an idle connection that is readable has been closed by the other side
+        if self._connection and sock and not select.select([sock], [], [], 0)[0]:
+            sock.settimeout(timeout)
+            return self._connection
         self.close()
         self._connection = self._connect(timeout)
         return self._connection
