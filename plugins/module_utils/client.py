@@ -78,15 +78,24 @@ class Session(Base):  # type: ignore[misc]
     # session ------------------------------------------------------------------
     def log_in(self, username: str, password: str) -> None:
         """Log in, at the coordinator if this host is a member. Raises ConnectionFailed, ApiError."""
-        try:
-            self._session = self._send("session.login_with_password", (username, password, "1.0", ORIGINATOR), repeatable=True)
-        except ApiError as e:
-            if e.code != "HOST_IS_SLAVE" or not e.params or self._login_params:
-                raise
-            self._move_to(e.params[0])
-            return self.log_in(username, password)
+        coordinator = self.log_in_here(username, password)
+        if coordinator:
+            self._move_to(coordinator)
+            coordinator = self.log_in_here(username, password)
+        if coordinator:
+            raise ApiError("session.login_with_password", ["HOST_IS_SLAVE", coordinator])
         self._login_params = (username, password)
-        return None
+
+    def log_in_here(self, username: str, password: str) -> str:
+        """Log in at this very host: "" when done, or the coordinator's address when the host is a member (no session then)."""
+        try:
+            params = (username, password, "1.0", ORIGINATOR)
+            self._session = self._send("session.login_with_password", params, repeatable=True)
+        except ApiError as e:
+            if e.code != "HOST_IS_SLAVE" or not e.params:
+                raise
+            return e.params[0]
+        return ""
 
     def log_out(self) -> None:
         """End the session; one that is gone already is as good."""
