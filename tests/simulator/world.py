@@ -1,0 +1,247 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts, pools, cables, storage servers and a clock: everything one simulator process holds."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+from dataclasses import dataclass, field
+
+from . import behaviours
+from .clock import Clock
+from .database import Database, Record
+from .faults import Faults
+from .schema import Schema, load
+
+if t.TYPE_CHECKING:
+    from .store import Store
+
+Action = t.Callable[..., None]
+ACTIONS: dict[str, Action] = {}
+
+
+def scheduled(name: str) -> t.Callable[[Action], Action]:
+    """Registers what ``World.after(seconds, name, **args)`` runs: called with the world and the arguments, the lock held."""
+
+    def register(function: Action) -> Action:
+        if name in ACTIONS:
+            raise ValueError(f"two actions called {name}")
+        ACTIONS[name] = function
+        return function
+
+    return register
+
+
+class Endpoint(t.Protocol):
+    """What listens for a machine; a machine that only lives in-process has none."""
+
+    def open(self) -> None:
+        """Listen again."""
+
+    def close(self) -> None:
+        """Stop listening; open connections end."""
+
+
+@dataclass
+class Nic:
+    """A network card: its device name, its address, the segment its cable leads to ("" for none)."""
+
+    device: str
+    mac: str
+    segment: str = ""
+    carrier: bool = True
+
+
+@dataclass
+class Pool:
+    """One pool: its database and who is in it."""
+
+    world: World = field(repr=False)
+    db: Database = field(repr=False)
+    name: str = ""  # of its place in the saved state
+
+    @property
+    def pool_ref(self) -> str:
+        """Reference of the one pool object."""
+        return next(iter(self.db.all("pool")))
+
+    @property
+    def pool(self) -> Record:
+        """The pool record."""
+        return self.db.get("pool", self.pool_ref)
+
+    @property
+    def machines(self) -> list[Machine]:
+        """Its hosts, in the order of the site."""
+        return [m for m in self.world.machines.values() if m.pool is self]
+
+    @property
+    def coordinator(self) -> Machine:
+        """The host the others take orders from."""
+        return self.world.machine_of(self, self.pool["master"])
+
+
+@dataclass(eq=False)
+class Machine:
+    """A physical host; it survives join, eject and reinstallation. ``cpus`` holds count, sockets, model, ... as the site gives them."""
+
+    world: World = field(repr=False)
+    name: str
+    address: str
+    memory: int
+    pool: Pool = field(repr=False)
+    cpus: dict[str, t.Any] = field(default_factory=dict)
+    vendor: str = ""
+    features: str = ""
+    nics: list[Nic] = field(default_factory=list)
+    product: dict[str, t.Any] = field(default_factory=dict)
+    local_storage: str = "ext"
+    power_on: str = ""
+    host_ref: str = "OpaqueRef:NULL"
+    power: str = "on"  # on | off | booting
+    state: dict[str, t.Any] = field(default_factory=dict)  # whatever else must survive a restart, JSON values
+    local_sessions: set[str] = field(default_factory=set, repr=False)
+    endpoint: Endpoint | None = field(default=None, repr=False)
+
+    @property
+    def is_coordinator(self) -> bool:
+        """Whether its pool's record names it."""
+        return self.pool.pool["master"] == self.host_ref
+
+    @property
+    def emergency(self) -> bool:
+        """A member that started while its coordinator was away, and has not seen it since."""
+        if self.state.get("emergency") and (self.is_coordinator or self.pool.coordinator.power == "on"):
+            del self.state["emergency"]
+        return bool(self.state.get("emergency"))
+
+    def host_record(self) -> Record:
+        """Its host object, read only."""
+        return self.pool.db.get("host", self.host_ref)
+
+    def go_down(self) -> None:
+        """The toolstack ends and the endpoint closes; sessions and tasks that lived on it are gone."""
+        self.power = "off"
+        self.local_sessions.clear()
+        db = self.pool.db
+        for cls, where in (("session", "this_host"), ("task", "resident_on")):
+            for ref in db.find(cls, **{where: self.host_ref}):
+                db.destroy(cls, ref)
+        if self.endpoint:
+            self.endpoint.close()
+
+    def come_up(self) -> None:
+        """The endpoint listens again, unless a fault keeps the host down."""
+        if self.world.faults.stays_down(self.name):
+            self.power = "off"
+            return
+        self.power = "on"
+        if not self.is_coordinator and self.pool.coordinator.power != "on":
+            self.state["emergency"] = True
+        if self.endpoint:
+            self.endpoint.open()
+
+
+class World:
+    """One lock guards it all; behaviours run with it held and give it back while they wait."""
+
+    def __init__(self, *, speed: float = 1.0, release: str | None = None, username: str = "root", password: str = "xapi-test") -> None:
+        behaviours.load()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)  # some object changed
+        self.clock = Clock(speed, self.lock)
+        self.release = release
+        self.schema: Schema = load(release)
+        self.credentials = {"username": username, "password": password}
+        self.machines: dict[str, Machine] = {}
+        self.pools: list[Pool] = []
+        self.segments: list[str] = []
+        self.storage: t.Any = {}  # servers and their contents, JSON values (see site.py)
+        self.faults = Faults()
+        self.calls: list[dict[str, t.Any]] = []  # every changing call
+        self.agenda: list[dict[str, t.Any]] = []  # due, action, args
+        self.store: Store | None = None
+        self._agenda_changed = threading.Condition(self.lock)
+        self._scheduler: threading.Thread | None = None
+        self._stopped = False
+
+    # pools and machines ----------------------------------------------------------------------------------------------
+    def new_pool(self) -> Pool:
+        """An empty pool; the caller fills its database."""
+        taken = {p.name for p in self.pools}
+        name = next(n for i in range(len(taken) + 1) if (n := f"pool{i}") not in taken)
+        pool = Pool(self, Database(self.schema, self.notify), name)
+        self.pools.append(pool)
+        return pool
+
+    def drop_pool(self, pool: Pool) -> None:
+        """A pool whose last host has left."""
+        self.pools = [p for p in self.pools if p is not pool]
+
+    def machine_at(self, address: str) -> Machine | None:
+        """The machine whose endpoint has this address."""
+        return next((m for m in self.machines.values() if m.address == address), None)
+
+    def machine_of(self, pool: Pool, host_ref: str) -> Machine:
+        """The machine behind a host object; LookupError if there is none."""
+        for machine in self.machines.values():
+            if machine.pool is pool and machine.host_ref == host_ref:
+                return machine
+        raise LookupError(f"no machine is host {host_ref}")
+
+    def notify(self) -> None:
+        """Wakes everybody who waits for a change."""
+        with self.lock:
+            self.changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Real seconds pass; the lock is free meanwhile."""
+        threading.Condition(self.lock).wait(seconds)
+
+    # time ------------------------------------------------------------------------------------------------------------
+    def after(self, seconds: float, action: str, **args: t.Any) -> None:
+        """Runs a registered action once that many virtual seconds have passed; survives a restart (JSON arguments)."""
+        if action not in ACTIONS:
+            raise LookupError(f"no action {action}")
+        with self.lock:
+            self.agenda.append({"due": self.clock.now() + seconds, "action": action, "args": args})
+            self.start_scheduler()
+            self._agenda_changed.notify_all()
+
+    def start_scheduler(self) -> None:
+        """One thread runs what is due."""
+        if self._scheduler is None and not self._stopped:
+            self._scheduler = threading.Thread(target=self._run_agenda, daemon=True, name="agenda")
+            self._scheduler.start()
+
+    def set_speed(self, speed: float) -> None:
+        """Changes the clock's speed; waiting calls and due actions notice."""
+        with self.lock:
+            self.clock.set_speed(speed)
+            self._agenda_changed.notify_all()
+
+    def stop(self) -> None:
+        """Ends the agenda's thread."""
+        with self.lock:
+            self._stopped = True
+            self._agenda_changed.notify_all()
+
+    def save(self) -> None:
+        """Writes what changed to disk, if there is a place for it; call with the lock held."""
+        if self.store:
+            self.store.save(self)
+
+    def _run_agenda(self) -> None:
+        with self.lock:
+            while not self._stopped:
+                self.agenda.sort(key=lambda entry: t.cast("float", entry["due"]))
+                rest = self.agenda[0]["due"] - self.clock.now() if self.agenda else None
+                if rest is None or (rest > 0 and self.clock.speed):
+                    self._agenda_changed.wait(None if rest is None else self.clock.real(rest))
+                    continue
+                if rest > 0:
+                    self.clock.sleep(rest)
+                entry = self.agenda.pop(0)
+                ACTIONS[entry["action"]](self, **entry["args"])
+                self.save()
