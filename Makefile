@@ -4,6 +4,8 @@
 # The one door to every check, the same here and in CI. Needs git, make and python3 (3.11+) with venv.
 
 PYTHON ?= python3
+# of the virtual environment; ansible-test would also try interpreters that only look installed, such as the shims of pyenv
+PYTHON_VERSION = $$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TREE := .cache/tree/ansible_collections/domzero/xen
 TOOLS := ansible_collections.domzero.xen.tests.tools
 
@@ -21,7 +23,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help .venv demo test sanity unit integration molecule bench docs docs-check lint format format-check types licence runtime changelog changelog-check clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z.-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z.-]*\)[a-z. -]*:.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 # --- the virtual environment ---------------------------------------------------------------------------------------------
 
@@ -59,14 +61,15 @@ unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
 
 integration: .venv/.dev ## ansible-test integration targets, against the simulator: make integration TARGET=xen_network
 	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
-	cd $(TREE) && ansible-test integration --color yes $(TARGET)
+	cd $(TREE) && ansible-test integration --color no $(TARGET)
 
 molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=network
 	cd extensions && ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 sanity: .venv/.dev ## ansible-test sanity, all tests: make sanity ARGS="--test validate-modules"
 	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
-	cd $(TREE) && ansible-test sanity --color yes $(ARGS)
+	.venv/bin/python -m $(TOOLS).pip_for_ansible_test
+	cd $(TREE) && ansible-test sanity --color no --python $(PYTHON_VERSION) $(ARGS)
 
 bench: .venv/.dev ## Measure, one JSON object a line: make bench NAME=task_in_process
 	.venv/bin/python -m ansible_collections.domzero.xen.tests.bench $(NAME)
@@ -89,11 +92,8 @@ types: .venv/.dev ## mypy, strict
 licence: .venv/.dev ## Every source file names its licence
 	.venv/bin/python -m $(TOOLS).licence
 
-docs: .venv/.dev ## Render the documentation into .cache/docs
-	.venv/bin/python -m $(TOOLS).docs build
-
-docs-check: .venv/.dev ## Documentation of plugins and roles renders without a warning
-	.venv/bin/python -m $(TOOLS).docs check
+docs docs-check: .venv/.dev ## Check the documentation and render it into .cache/docs/html
+	.venv/bin/python -m $(TOOLS).docs
 
 runtime: .venv/.dev ## Write meta/runtime.yml anew
 	.venv/bin/python -m $(TOOLS).generate_runtime

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write meta/runtime.yml from the modules there are: the action group, and the routing to the in-process action plugin.
 
-Every xen_* module runs through one action plugin. It bears the name of one module, since ansible-test wants documentation for every
-action plugin; the other modules are redirected to it.
+Every xen_* module runs through the one action plugin. It bears the name of one module, since ansible-test wants documentation for
+every action plugin; the other modules are redirected to it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import yaml
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
 RUNTIME = CHECKOUT / "meta/runtime.yml"
-ACTION_PLUGIN = "xen_network"
 HEAD = """\
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -31,11 +30,16 @@ def modules() -> list[str]:
     return sorted(path.stem for path in (CHECKOUT / "plugins/modules").glob("xen_*.py"))
 
 
+def action_plugin() -> str:
+    (plugin,) = (CHECKOUT / "plugins/action").glob("*.py")
+    return plugin.stem
+
+
 def runtime() -> str:
-    redirected = [name for name in modules() if name != ACTION_PLUGIN]
+    redirected = [name for name in modules() if name != action_plugin()]
     content: dict[str, object] = {"requires_ansible": ">=2.18.0", "action_groups": {"xen": modules()}}
     if redirected:
-        routing = {name: {"redirect": f"domzero.xen.{ACTION_PLUGIN}"} for name in redirected}
+        routing = {name: {"redirect": f"domzero.xen.{action_plugin()}"} for name in redirected}
         content["plugin_routing"] = {"action": routing}
     return HEAD + yaml.dump(content, Dumper=_Indented, sort_keys=False, width=140)
 
