@@ -8,8 +8,8 @@ its place that uses Python's own ensurepip and then the package registry pip is 
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from importlib.resources import files
 from pathlib import Path
 
 STAND_IN = """\
@@ -22,9 +22,7 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *wanted]))
 
 def pip_versions() -> set[str]:
     """The versions of pip that the installed ansible-test asks for."""
-    package = importlib.util.find_spec("ansible_test")
-    assert package and package.submodule_search_locations, "ansible-test is not installed"
-    source = Path(package.submodule_search_locations[0]) / "_internal/python_requirements.py"
+    source = files("ansible_test") / "_internal/python_requirements.py"
     return set(re.findall(r"pip='([0-9.]+)'", source.read_text()))
 
 
