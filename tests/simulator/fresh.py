@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a freshly installed host has (xen-api: ocaml/xapi/dbsync_slave.ml, create_misc.ml, create_networks.ml; the installer's first boot)."""
+"""What a freshly installed host has after its first boot (xen-api: ocaml/xapi/dbsync_slave.ml, create_misc.ml, create_networks.ml)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if t.TYPE_CHECKING:
 
 DOM0_MEMORY = 1 << 30
 HYPERVISOR_MEMORY = 512 * MIB
-NIC_PCI = {
+MEMORY: dict[str, t.Any] = dict.fromkeys(
+    ("memory_static_max", "memory_static_min", "memory_dynamic_max", "memory_dynamic_min", "memory_target"), DOM0_MEMORY
+)
+NIC_PCI: dict[str, t.Any] = {
     "class_id": "0200", "class_name": "Ethernet controller", "vendor_id": "8086", "vendor_name": "Intel Corporation",
     "device_id": "1572", "device_name": "Ethernet Controller X710 for 10GbE SFP+", "driver_name": "i40e",
 }  # fmt: skip
@@ -56,13 +59,16 @@ def _create_host(db: Database, machine: Machine) -> None:
     free = machine.memory - DOM0_MEMORY - HYPERVISOR_MEMORY
     metrics = db.create("host_metrics", memory_total=machine.memory, memory_free=max(0, free), live=True, last_updated=clock.iso())
     started = f"{clock.now():.0f}."
-    other = {"agent_start_time": started, "boot_time": started, **({} if machine.local_storage in ("ext", "lvm") else {"no_local_storage": "true"})}
+    other = {"agent_start_time": started, "boot_time": started}
+    if machine.local_storage not in ("ext", "lvm"):
+        other["no_local_storage"] = "true"
     major, minor = product["api_version"]
     machine.host_ref = db.create(
         "host", **values()["host"], name_label=machine.name, hostname=machine.name, address=machine.address, metrics=metrics,
         memory_overhead=HYPERVISOR_MEMORY, API_version_major=major, API_version_minor=minor, other_config=other,
-        software_version={**product["software_version"], "hostname": machine.name}, edition=product["edition"], editions=[product["edition"]],
-        license_params=licence(), cpu_info=_cpu_info(machine), power_on_mode=machine.power_on, iscsi_iqn=_initiator(machine),
+        software_version={**product["software_version"], "hostname": machine.name}, edition=product["edition"],
+        editions=[product["edition"]], license_params=licence(), cpu_info=_cpu_info(machine), power_on_mode=machine.power_on,
+        iscsi_iqn=_initiator(machine),
     )  # fmt: skip
     _create_cpus(db, machine)
     _create_control_domain(db, machine)
@@ -87,19 +93,20 @@ def _create_cpus(db: Database, machine: Machine) -> None:
     info = _cpu_info(machine)
     for number in range(machine.cpus["count"]):
         db.create(
-            "host_cpu", host=machine.host_ref, number=number, vendor=info["vendor"], speed=int(float(info["speed"])), stepping=info["stepping"],
-            modelname=info["modelname"], family=int(info["family"]), model=int(info["model"]), flags=info["flags"], features=machine.features,
+            "host_cpu", host=machine.host_ref, number=number, vendor=info["vendor"], speed=int(float(info["speed"])),
+            stepping=info["stepping"], modelname=info["modelname"], family=int(info["family"]), model=int(info["model"]),
+            flags=info["flags"], features=machine.features,
         )  # fmt: skip
 
 
 def _create_control_domain(db: Database, machine: Machine) -> None:
-    memory = dict.fromkeys(("memory_static_max", "memory_static_min", "memory_dynamic_max", "memory_dynamic_min", "memory_target"), DOM0_MEMORY)
-    count = values()["control_domain"]["VCPUs_max"]
+    common = values()["control_domain"]
     metrics = db.create(
-        "VM_metrics", memory_actual=DOM0_MEMORY, VCPUs_number=count, state=["running"], start_time=machine.world.clock.iso(), current_domain_type="pv"
-    )
+        "VM_metrics", memory_actual=DOM0_MEMORY, VCPUs_number=common["VCPUs_max"], state=["running"], current_domain_type="pv",
+        start_time=machine.world.clock.iso(),
+    )  # fmt: skip
     domain = db.create(
-        "VM", **values()["control_domain"], **memory, name_label=f"Control domain on host: {machine.name}", resident_on=machine.host_ref,
+        "VM", **common, **MEMORY, name_label=f"Control domain on host: {machine.name}", resident_on=machine.host_ref,
         affinity=machine.host_ref, metrics=metrics, memory_overhead=12 * MIB, domid=0,
     )  # fmt: skip
     db.set("host", machine.host_ref, control_domain=domain)
@@ -112,8 +119,8 @@ def _create_control_domain(db: Database, machine: Machine) -> None:
 def _first_card(machine: Machine) -> dict[str, str]:
     lan = machine.state.get("management", {})
     return {
-        "device": machine.nics[0].device, "ip_configuration_mode": "Static", "IP": machine.address, "netmask": lan.get("netmask", "255.255.255.0"),
-        "gateway": lan.get("gateway", ""), "DNS": lan.get("gateway", ""),
+        "device": machine.nics[0].device, "ip_configuration_mode": "Static", "IP": machine.address,
+        "netmask": lan.get("netmask", "255.255.255.0"), "gateway": lan.get("gateway", ""), "DNS": lan.get("gateway", ""),
     }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def create_templates(db: Database, machine: Machine) -> None:
 def _create_template(db: Database, template: dict[str, t.Any]) -> None:
     taken = template.keys() - {"origin", "derivation", "disks_gib", "other_config", "domain_type"}
     fields = {name: template[name] for name in taken if name in db.schema.classes["VM"].fields}
-    disks = "its disks are made when a clone of it is provisioned" if "disks" in template["other_config"] else "clones of it start without disks"
+    disks = "a clone gets its disks when it is provisioned" if "disks" in template["other_config"] else "a clone starts without disks"
     overhead = template["memory_static_max"] // 128 + (3 + template["VCPUs_max"]) * MIB
     metrics = db.create("VM_metrics", memory_actual=0, VCPUs_number=0)
     db.create(
@@ -123,11 +123,11 @@ def common_features(sets: t.Iterable[str]) -> str:
     words = [[int(word, 16) for word in text.split("-")] for text in sets if text]
     if not words:
         return ""
-    return "-".join(f"{functools.reduce(int.__and__, column):08x}" for column in zip(*words))
+    return "-".join(f"{functools.reduce(int.__and__, column):08x}" for column in zip(*words, strict=False))
 
 
 def level_cpus(db: Database) -> None:
-    """pool.cpu_info from the hosts: counts are summed, features intersected, the coordinator's vendor (xen-api: ocaml/xapi/create_misc.ml)."""
+    """pool.cpu_info: the hosts' counts summed, features intersected, the coordinator's vendor (xen-api: ocaml/xapi/create_misc.ml)."""
     pool_ref, pool = next(iter(db.all("pool").items()))
     infos = [host["cpu_info"] for host in db.all("host").values()]
     vendor = db.get("host", pool["master"])["cpu_info"]["vendor"] if pool["master"] != NULL else infos[0]["vendor"]

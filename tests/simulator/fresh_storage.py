@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The storage of a freshly installed host: local SR, DVD drives, removable storage, the tools SR (xen-api: ocaml/xapi/create_storage.ml)."""
+"""The storage of a freshly installed host: local, DVD drives, removable, tools (xen-api: ocaml/xapi/create_storage.ml)."""
 
 from __future__ import annotations
 

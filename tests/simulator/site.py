@@ -24,6 +24,7 @@ from .world import Machine, Nic, Pool, World
 
 SITES = Path(__file__).parent / "sites"
 GIB = 1 << 30
+LOCAL_STORAGE = ("ext", "lvm", "dummy", "none")
 FEATURES = {
     "GenuineIntel": "1fcbfbff-f7fa3223-2d93fbff-00000123-00000001-009c6fbb-00000000-00000000-00001000-9c000400-00000000-00000000",
     "AuthenticAMD": "178bfbff-f6d83203-2c100800-00000123-0000000f-219c01a9-00000000-00000000-00000000-00000000-00000000-00000000",
@@ -105,7 +106,8 @@ def load(path: str | Path) -> Site:
     try:
         return parse(yaml.safe_load(file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise SiteError(str(path), f"{error.strerror}; sites that come along: {', '.join(sorted(p.stem for p in SITES.glob('*.yml')))}") from error
+        known = ", ".join(sorted(p.stem for p in SITES.glob("*.yml")))
+        raise SiteError(str(path), f"{error.strerror}; sites that come along: {known}") from error
     except yaml.YAMLError as error:
         raise SiteError(str(path), f"no YAML: {error}") from error
 
@@ -116,8 +118,8 @@ def parse(value: object) -> Site:
     segments = tuple(reader.texts("segments"))
     release = reader.choice("release", releases.DEFAULT, releases.names(), "release")
     username, password = reader.inside("credentials", lambda r: (r.text("username", "root"), r.text("password", "xapi-test")))
-    drivers, templates = _names(reader, "drivers"), _names(reader, "templates")
-    hosts = reader.each("hosts", lambda r: _host(r, segments, release, drivers, templates))
+    common = _Common(segments, release, _names(reader, "drivers"), _names(reader, "templates"))
+    hosts = reader.each("hosts", lambda r: _host(r, common))
     servers = reader.each("storage", lambda r: server(r, segments))
     shared = reader.each("linstor", lambda r: Place("linstor", r.text("group"), r.size("size", "1TiB")))
     joined = reader.flag("joined", False)
@@ -126,34 +128,46 @@ def parse(value: object) -> Site:
     return Site(tuple(hosts), release, username, password, segments, tuple(servers), tuple(shared), joined)
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What holds for every host that says nothing else."""
+
+    segments: tuple[str, ...]
+    release: str
+    drivers: tuple[str, ...] | None
+    templates: tuple[str, ...] | None
+
+
 def _names(reader: Reader, key: str) -> tuple[str, ...] | None:
     return None if reader.raw(key) is None else tuple(reader.texts(key))
 
 
-def _host(r: Reader, segments: tuple[str, ...], release: str, drivers: tuple[str, ...] | None, templates: tuple[str, ...] | None) -> HostSite:
+def _host(r: Reader, common: _Common) -> HostSite:
     name, address = r.text("name"), r.text("address")
     try:
         ipaddress.IPv4Address(address)
     except ValueError as error:
         raise SiteError(r.at("address"), str(error)) from None
-    nics = r.each("nics", lambda n: _nic(n, name, segments))
+    nics = r.each("nics", lambda n: _nic(n, name, common.segments))
     if not nics:
         raise SiteError(r.where, "a host needs at least one network card in 'nics'; the first one carries the management address")
-    chosen = r.choice("release", release, releases.names(), "release")
+    release = r.choice("release", common.release, releases.names(), "release")
+    local_storage = r.choice("local_storage", releases.release(release)["local_storage"], LOCAL_STORAGE, "local storage")
+    initiator = None if r.raw("iscsi_iqn") is None else r.text("iscsi_iqn")
     return HostSite(
-        name=name, address=address, release=chosen, nics=tuple(nics), memory=r.size("memory", "64GiB"),
-        prefix=r.number("prefix", 24), gateway=r.text("gateway", ""), cpus=r.inside("cpus", _cpus),
-        local_storage=r.choice("local_storage", releases.release(chosen)["local_storage"], ("ext", "lvm", "dummy", "none"), "local storage"),
-        power_on=r.text("power_on", ""), builtin_storage=r.flag("builtin_storage", True), iscsi_iqn=None if r.raw("iscsi_iqn") is None else r.text("iscsi_iqn"),
-        drivers=_names(r, "drivers") or drivers, templates=_names(r, "templates") or templates, places=tuple(local_places(r)),
+        name=name, address=address, release=release, nics=tuple(nics), memory=r.size("memory", "64GiB"), prefix=r.number("prefix", 24),
+        gateway=r.text("gateway", ""), cpus=r.inside("cpus", _cpus), local_storage=local_storage, power_on=r.text("power_on", ""),
+        builtin_storage=r.flag("builtin_storage", True), iscsi_iqn=initiator, drivers=_names(r, "drivers") or common.drivers,
+        templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)),
     )  # fmt: skip
 
 
 def _nic(r: Reader, host: str, segments: tuple[str, ...]) -> NicSite:
     device = r.text("device")
     segment = r.choice("segment", "", ("", *segments), "segment")
-    attached = r.raw("attached")
-    return NicSite(device, r.text("mac", mac_of(host, device)).lower(), segment, r.flag("carrier", bool(segment)), r.text("pci", ""), attached)
+    attached = None if r.raw("attached") is None else r.flag("attached", False)
+    mac = r.text("mac", mac_of(host, device)).lower()
+    return NicSite(device, mac, segment, r.flag("carrier", bool(segment)), r.text("pci", ""), attached)
 
 
 def _cpus(r: Reader) -> dict[str, t.Any]:
@@ -168,7 +182,8 @@ def _cpus(r: Reader) -> dict[str, t.Any]:
 def _check_unique(hosts: list[HostSite]) -> None:
     if not hosts:
         raise SiteError("hosts", "a site needs at least one host")
-    for what, values in (("name", [h.name for h in hosts]), ("address", [h.address for h in hosts]), ("mac", [n.mac for h in hosts for n in h.nics])):
+    macs = [n.mac for h in hosts for n in h.nics]
+    for what, values in (("name", [h.name for h in hosts]), ("address", [h.address for h in hosts]), ("mac", macs)):
         twice = sorted({v for v in values if values.count(v) > 1})
         if twice:
             raise SiteError("hosts", f"{what} {', '.join(twice)} is used twice")
@@ -183,7 +198,8 @@ def of_hosts(count: int, *, joined: bool = False, release: str | None = None) ->
     hosts = [{"name": f"xcp{i:02}", "address": f"127.10.0.{100 + i}", "nics": nics} for i in range(count)]
     san = [{"iqn": "iqn.2024-01.lab:san.pool", "luns": [{"id": 0, "size": "500GiB"}, {"id": 1, "size": "500GiB"}]}]
     exports = [{"path": "/export/vms"}, {"path": "/export/iso", "isos": ["debian-12.iso"]}]
-    servers = [{"name": f"filer{a}", "address": a, "segment": s, "nfs": exports, "iscsi": san} for a, s in (("127.10.0.10", "management"), ("172.16.0.10", "storage"))]
+    places = {"management": "127.10.0.10", "storage": "172.16.0.10"}
+    servers = [{"name": f"filer-{s}", "address": a, "segment": s, "nfs": exports, "iscsi": san} for s, a in places.items()]
     site = parse({"segments": ["management", "storage"], "hosts": hosts, "storage": servers, "joined": joined})
     return with_release(site, release) if release else site
 

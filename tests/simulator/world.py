@@ -13,6 +13,7 @@ from .clock import Clock
 from .database import Database, Record
 from .faults import Faults
 from .schema import Schema, load
+from .storage import Storage
 
 if t.TYPE_CHECKING:
     from .store import Store
@@ -157,7 +158,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.pools: list[Pool] = []
         self.segments: list[str] = []
-        self.storage: t.Any = {}  # servers and their contents, JSON values (see site.py)
+        self.storage = Storage()  # servers and what was written to them; kept as its dump()
         self.faults = Faults()
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.agenda: list[dict[str, t.Any]] = []  # due, action, args
