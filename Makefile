@@ -64,7 +64,7 @@ integration: .venv/.dev ## ansible-test integration targets, against the simulat
 	cd $(TREE) && ansible-test integration --color no $(TARGET)
 
 molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=network
-	cd extensions && ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+	ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 sanity: .venv/.dev ## ansible-test sanity, all tests: make sanity ARGS="--test validate-modules"
 	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
