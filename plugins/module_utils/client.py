@@ -80,7 +80,7 @@ class Session(Base):  # type: ignore[misc]
         """Log in, at the coordinator if this host is a member. Raises ConnectionFailed, ApiError."""
         coordinator = self.log_in_here(username, password)
         if coordinator:
-            self._move_to(coordinator)
+            self.move_to(coordinator)
             coordinator = self.log_in_here(username, password)
         if coordinator:
             raise ApiError("session.login_with_password", ["HOST_IS_SLAVE", coordinator])
@@ -109,13 +109,23 @@ class Session(Base):  # type: ignore[misc]
             self._http.close()
 
     @classmethod
-    def resume(cls, endpoint: Endpoint, ref: str) -> Session:
-        """A session somebody else opened and will end."""
+    def resume(cls, endpoint: Endpoint, ref: str, login: tuple[str, str] | None = None) -> Session:
+        """A session somebody else opened and will end. login: what to replace it with should it end before."""
         session = cls(endpoint)
-        session._session = ref
+        session._session, session._login_params = ref, login
         return session
 
-    def _move_to(self, host: str) -> None:
+    @property
+    def renewable(self) -> bool:
+        """Whether a session that ends with a restart of the coordinator is replaced by a new one."""
+        return self._login_params is not None
+
+    def abandon(self) -> None:
+        """The host went down and the session with it: there is nobody to log out from."""
+        self._session = None
+
+    def move_to(self, host: str) -> None:
+        """Go on at another address: of the coordinator, or the coordinator's new one."""
         self._http.close()
         self.endpoint = self.endpoint.at(host)
         self._http = Http(self.endpoint)
@@ -131,10 +141,19 @@ class Session(Base):  # type: ignore[misc]
             if e.code not in ("SESSION_INVALID", "HOST_IS_SLAVE") or not self._login_params:
                 raise
             if e.code == "HOST_IS_SLAVE" and e.params:
-                self._move_to(e.params[0])
-            login, self._login_params = self._login_params, None
-            self.log_in(*login)
+                self.move_to(e.params[0])
+            self.log_in(*self._login_params)
             return self._send(method, (self._session, *params), repeatable=repeatable, timeout=timeout)
+
+    def methods(self) -> list[str]:
+        """The names of all messages this release has. Only XML-RPC has that call, and it answers without the usual envelope."""
+        request = xmlrpc.client.dumps((), "system.listMethods").encode()
+        status, body = self._http.post("/", request, "text/xml", repeatable=True)
+        try:
+            (names,), _method = xmlrpc.client.loads(body)
+        except Exception as e:
+            raise ConnectionFailed(f"The list of methods is not XML-RPC (HTTP status {status}).", hint=NO_XAPI) from e
+        return t.cast("list[str]", names)
 
     def xenapi_request(self, methodname: str, params: tuple[t.Any, ...]) -> t.Any:
         """The road of session.xenapi.CLASS.MESSAGE(...)."""

@@ -30,12 +30,16 @@ HINTS: dict[str, str] = {
 class XenError(Exception):
     """A refusal or failure in one sentence, with what to do.
 
-    Attributes: code (XenAPI's error code or ""), params (its parameters), done (methods already carried out).
+    Attributes: code (XenAPI's error code or ""), params (its parameters), done (methods already carried out), facts (further
+    keys of the failed result).
     """
 
-    def __init__(self, message: str, *, hint: str = "", code: str = "", params: t.Sequence[str] = ()):
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", params: t.Sequence[str] = (), facts: dict[str, t.Any] | None = None
+    ):
         self.message, self.hint, self.code, self.params = message.rstrip(), hint, code, list(params)
         self.done: list[str] = []
+        self.facts = facts or {}
         super().__init__(message)
 
     def __str__(self) -> str:

@@ -13,8 +13,9 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from .client import Session
 from .errors import XenError
+from .plan import Plan
 from .refs import Record
-from .resource import Resource, converge
+from .resource import Found, Resource, converge
 from .transport import Endpoint
 
 Result = dict[str, t.Any]
@@ -72,19 +73,26 @@ def inform(resource: type[Resource]) -> Module:
     """The module that lists the objects of a class in the words of the managing module's options."""
 
     def run(session: Session, params: Record, _check: bool) -> Result:
-        return {"changed": False, resource.plural: listing(resource(session, params))}
+        asked = resource(session, params)
+        rows = chosen(asked)
+        facts = {found.record["uuid"]: told for found in rows if (told := asked.facts(found))}
+        return {"changed": False, resource.plural: listing(asked, rows), **({"facts": facts} if facts else {})}
 
     return Module({"name": {"type": "str"}, "uuid": {"type": "str"}}, run)
 
 
-def listing(resource: Resource) -> list[dict[str, t.Any]]:
+def chosen(resource: Resource) -> list[Found]:
     """Every object that has the name or uuid asked for, or all; sorted by name."""
-    from .resource import Found
-
     wanted = [(key, resource.params[option]) for key, option in (("uuid", "uuid"), ("name_label", "name")) if resource.params.get(option)]
     rows = [Found(ref, r) for ref, r in resource.candidates().items() if all(r.get(key) == value for key, value in wanted)]
     rows.sort(key=lambda found: (str(found.record.get("name_label", "")), found.record["uuid"]))
-    return [{**resource.observe(found), "uuid": found.record["uuid"]} for found in rows]
+    return rows
+
+
+def listing(resource: Resource, rows: t.Iterable[Found] | None = None) -> list[dict[str, t.Any]]:
+    """Objects in the words of the managing module's options."""
+    found = chosen(resource) if rows is None else rows
+    return [resource.result(row, Plan({}, resource.observe(row))) for row in found]
 
 
 def endpoint(params: Record) -> Endpoint:
@@ -120,7 +128,13 @@ def session_for(params: Record) -> t.Iterator[Session]:
             "ca_file": handed["ca_file"],
             "fingerprints": tuple(handed["fingerprint"] or ()),
         }
-        yield Session.resume(Endpoint.parse(handed["url"], timeout=params["timeout"], **trust), handed["ref"])
+        login = (params["username"], params["password"]) if params.get("password") else None
+        session = Session.resume(Endpoint.parse(handed["url"], timeout=params["timeout"], **trust), handed["ref"], login)
+        try:
+            yield session
+        finally:
+            if session.handle != handed["ref"]:
+                session.log_out()
         return
     session = log_in(params)
     try:
@@ -130,7 +144,8 @@ def session_for(params: Record) -> t.Iterator[Session]:
 
 
 def failure(error: XenError) -> Result:
-    return {"failed": True, "msg": str(error), "error_code": error.code, "error_params": error.params, "operations_done": error.done}
+    told = {"msg": str(error), "error_code": error.code, "error_params": error.params, "operations_done": error.done}
+    return {**error.facts, "failed": True, **told}
 
 
 def warn_about(params: Record) -> list[str]:

@@ -58,6 +58,7 @@ class Plan:
     steps: list[Operation | Wait] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, t.Any] = field(default_factory=dict)  # told in the result beside the object
+    silent: bool = False  # afterwards nobody is there to be asked: the result is what was planned
 
     @property
     def operations(self) -> list[Operation]:
@@ -92,7 +93,7 @@ class Plan:
                 done.append(step.method)
             except XenError as e:
                 e.done = done
-                if step.what:
+                if isinstance(step, Operation) and step.what:
                     e.message = f"Could not {step.what}: {e.message}"
                 raise
 

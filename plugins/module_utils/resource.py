@@ -15,6 +15,7 @@ from .fields import Table
 from .plan import Later, Operation, Plan, Wait
 from .refs import Objects, Record
 
+ANSWERS = 600.0  # seconds until a pool whose coordinator restarted must answer
 REPLANS = 3  # how often a task reads and plans anew when the outcome of a call is unknown
 
 
@@ -98,9 +99,14 @@ class Resource:
     def destroy(self, plan: Plan, found: Found) -> None:
         plan.add(f"{self.table.cls}.destroy", found.ref, what=f"destroy {self.table.cls} {self.label!r}")
 
+    def facts(self, found: Found) -> dict[str, t.Any]:
+        """What the info module tells beside the options: read only."""
+        return {}
+
     def result(self, found: Found | None, plan: Plan) -> dict[str, t.Any]:
-        """The object after the task; in check mode as it would be."""
-        return {**plan.after, **({"uuid": found.record["uuid"]} if found else {})}
+        """The object after the task; in check mode as it would be. What the host's release does not have (None) is left out."""
+        known = {option: value for option, value in plan.after.items() if value is not None}
+        return {**known, **({"uuid": found.record["uuid"]} if found else {})}
 
     # carrying out ---------------------------------------------------------------
     def session_on(self, host: str) -> Session:
@@ -116,6 +122,10 @@ class Resource:
     def wait(self, step: Wait) -> None:
         tasks.wait_until(step.what, step.ready, timeout=step.timeout)
 
+    def answers(self) -> bool:
+        """Whether the pool can be asked again after a connection broke."""
+        return bool(self.session.call("pool.get_all"))
+
 
 def refuse_disruption(plan: Plan, params: Record) -> None:
     """A plan that interrupts somebody needs the task's word for it, before the first call."""
@@ -129,13 +139,14 @@ def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
         found = resource.find()
         plan = resource.plan(found)
         refuse_disruption(plan, resource.params)
-        if plan.changed and not check_mode:
+        after = plan.after
+        # a plan of nothing but waits finishes what an interrupted task began
+        if plan.steps and not check_mode:
             _carry_out(resource, plan)
-            resource.objects.forget()
-            found = resource.find()
-            after = resource.observe(found) if found else {}
-        else:
-            after = plan.after
+            if not plan.silent:
+                resource.objects.forget()
+                found = resource.find()
+                after = resource.observe(found) if found else {}
     except ApiError as e:
         e.message = resource.objects.readable(e.message)
         raise
@@ -161,6 +172,7 @@ def _carry_out(resource: Resource, plan: Plan) -> None:
             e.done = list(done)
             if attempt == REPLANS:
                 raise
+            tasks.wait_until("the pool to answer again", resource.answers, timeout=ANSWERS)
             resource.objects.forget()
             plan = resource.plan(resource.find())
             refuse_disruption(plan, resource.params)
