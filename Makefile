@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help .venv demo test sanity unit integration molecule bench docs docs-check lint format format-check types licence generate runtime changelog changelog-check clean
+.PHONY: help .venv demo test sanity unit integration molecule bench docs docs-check lint format format-check types licence generate changelog changelog-check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z.-]*\)[a-z. -]*:.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
@@ -95,7 +95,7 @@ licence: .venv/.dev ## Every source file names its licence
 docs docs-check: .venv/.dev ## Check the documentation and render it into .cache/docs/html
 	.venv/bin/python -m $(TOOLS).docs
 
-generate runtime: .venv/.dev ## Write meta/runtime.yml and the table in README.md anew, from the modules and roles there are
+generate: .venv/.dev ## Write what follows from which modules and roles there are: meta/runtime.yml, plugins/action, README.md
 	.venv/bin/python -m $(TOOLS).generate_runtime
 	.venv/bin/python -m $(TOOLS).generate_readme
 

@@ -1,10 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the documentation of the collection and render it into .cache/docs/html. A warning is a failure.
-
-Works on a copy without the routing of meta/runtime.yml: antsibull-docs takes the redirect of an action for one of the module, and
-would look for every option in the documentation of the module the action plugin is named after.
-"""
+"""Check the documentation of the collection and render it into .cache/docs/html. A warning is a failure."""
 
 from __future__ import annotations
 
@@ -14,12 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 from ansible_collections.domzero.xen.tests.tools.lay_out import lay_out
 
-COLLECTIONS = CHECKOUT / ".cache/docs/collections"
+COLLECTIONS = CHECKOUT / ".cache/tree"
 PAGES = CHECKOUT / ".cache/docs/rst"
 HTML = CHECKOUT / ".cache/docs/html"
 CONF = """\
@@ -46,16 +40,6 @@ def run(*command: str | Path) -> None:
         sys.exit(f"\n{command[0]} found something to mend in the documentation")
 
 
-def copy_without_routing() -> Path:
-    tree = COLLECTIONS / "ansible_collections/domzero/xen"
-    lay_out(tree)
-    runtime = tree / "meta/runtime.yml"
-    content = yaml.safe_load(runtime.read_text())
-    content.pop("plugin_routing", None)
-    runtime.write_text(yaml.safe_dump(content))
-    return tree
-
-
 def write_surroundings() -> None:
     """The pages antsibull-docs expects around its own."""
     (PAGES / "conf.py").write_text(CONF)
@@ -67,7 +51,8 @@ def write_surroundings() -> None:
 
 
 if __name__ == "__main__":
-    tree = copy_without_routing()
+    tree = COLLECTIONS / "ansible_collections/domzero/xen"
+    lay_out(tree)
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     lint = ["lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "dependent", "--disallow-unknown-collection-refs"]

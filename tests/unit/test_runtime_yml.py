@@ -6,5 +6,10 @@ from __future__ import annotations
 from ansible_collections.domzero.xen.tests.tools import generate_runtime
 
 
-def test_runtime_yml_knows_every_module() -> None:
-    assert generate_runtime.runtime() == generate_runtime.RUNTIME.read_text(), 'meta/runtime.yml is stale: run "make generate"'
+def test_every_module_is_in_the_action_group_and_has_its_action_plugin() -> None:
+    stale = [path.name for path, content in generate_runtime.generated().items() if not path.exists() or path.read_text() != content]
+    assert stale == [], 'run "make generate"'
+
+
+def test_no_action_plugin_outlives_its_module() -> None:
+    assert generate_runtime.superfluous() == [], 'run "make generate"'
