@@ -72,13 +72,15 @@ class ActionModule(ActionBase):
     def _result(self, module: Module, params: dict[str, t.Any]) -> dict[str, t.Any]:
         # only a worker process ends with its task; anywhere else a kept session would outlive it
         in_loop = self._task.loop is not None and multiprocessing.parent_process() is not None and not params.get("session")
+        log_in_once = module.session or (_loop_session if in_loop else session_for)
         try:
-            with (_loop_session if in_loop else session_for)(params) as session:
+            with log_in_once(params) as session:
                 result = module.run(session, params, self._task.check_mode)
         except XenError as e:
             return failure(e)
         warnings = [*warn_about(params), *result.pop("warnings", [])]
-        return {**result, **({"warnings": warnings} if warnings else {})}
+        shown = {"_ansible_no_log": True} if module.secret else {}
+        return {**result, **shown, **({"warnings": warnings} if warnings else {})}
 
     def _in_process(self) -> bool:
         task = self._task

@@ -76,6 +76,11 @@ class Session(Base):  # type: ignore[misc]
         self._login_params: tuple[str, str] | None = None
 
     # session ------------------------------------------------------------------
+    @property
+    def ref(self) -> str:
+        """What stands for the session on the wire: whoever has it may do what its user may; "" before the login."""
+        return self._session or ""
+
     def log_in(self, username: str, password: str) -> None:
         """Log in, at the coordinator if this host is a member. Raises ConnectionFailed, ApiError."""
         coordinator = self.log_in_here(username, password)

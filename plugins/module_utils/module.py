@@ -48,12 +48,15 @@ CONNECTION: dict[str, dict[str, t.Any]] = {
 class Module:
     """A module as data: its options, the rules between them, and what it does with a session.
 
-    run(session, params, check) returns the result; check: nothing may be changed.
+    run(session, params, check) returns the result; check: nothing may be changed. session: how it comes by its session,
+    where that is not the way of every task. secret: nobody is to read the result of a success, but a variable may hold it.
     """
 
     arguments: dict[str, dict[str, t.Any]]
     run: t.Callable[[Session, Record, bool], Result]
     rules: dict[str, t.Any] = field(default_factory=dict)
+    session: t.Callable[[Record], t.ContextManager[Session]] | None = None
+    secret: bool = False
 
     @property
     def argument_spec(self) -> dict[str, dict[str, t.Any]]:
@@ -158,7 +161,7 @@ def main(module_: Module) -> None:
     """The ordinary way: one process of its own."""
     module = AnsibleModule(argument_spec=module_.argument_spec, supports_check_mode=True, **module_.rules)
     try:
-        with session_for(module.params) as session:
+        with (module_.session or session_for)(module.params) as session:
             result = module_.run(session, module.params, module.check_mode)
     except XenError as e:
         module.fail_json(**{k: v for k, v in failure(e).items() if k != "failed"})

@@ -10,10 +10,18 @@ import typing as t
 
 from .client import Session
 from .errors import Ambiguous, NotFound
+from .model import INTEGERS
 
 NULL = "OpaqueRef:NULL"
 Record = t.Mapping[str, t.Any]
 _REF = re.compile(r"OpaqueRef:[0-9A-Za-z-]+")
+
+
+def _as_integers(rows: dict[str, dict[str, t.Any]], field: str) -> None:
+    """XML-RPC brings integers as strings; every reader is to see the same."""
+    for record in rows.values():
+        if isinstance(record.get(field), str):
+            record[field] = int(record[field])
 
 
 class Objects:
@@ -25,7 +33,9 @@ class Objects:
 
     def all(self, cls: str) -> dict[str, Record]:
         if cls not in self._tables:
-            self._tables[cls] = self.session.call(f"{cls}.get_all_records")
+            self._tables[cls] = rows = self.session.call(f"{cls}.get_all_records")
+            for field in INTEGERS.get(cls, ()):
+                _as_integers(rows, field)
         return self._tables[cls]
 
     def get(self, cls: str, ref: str) -> Record:

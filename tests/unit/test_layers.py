@@ -13,9 +13,24 @@ import pytest
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILS = PLUGINS / "module_utils"
 # A file imports only what stands to its left. `resources` is the folder, one file or folder per XenAPI class.
-ORDER = ["errors", "transport", "client", "tasks", "stream", "refs", "plan", "fields", "resource", "resources", "preflight", "module"]
+ORDER = [
+    "errors",
+    "transport",
+    "client",
+    "tasks",
+    "stream",
+    "refs",
+    "wiring",
+    "plan",
+    "fields",
+    "resource",
+    "resources",
+    "preflight",
+    "joined",
+    "module",
+]
 # Folders of pure Python, which know nothing of XenAPI and are imported from anywhere.
-PURE = ["formats", "planner", "xl"]
+PURE = ["formats", "model", "planner", "xl"]
 FILES = sorted(UTILS.rglob("*.py"))
 PACKAGE = "ansible_collections.domzero.xen.plugins.module_utils"
 

@@ -1,0 +1,139 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test of a module stands on: a simulated pool over the wire, and a task that is run as Ansible runs it."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import typing as t
+from dataclasses import replace
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.domzero.xen.plugins.module_utils import module as seam
+from ansible_collections.domzero.xen.plugins.module_utils.client import Session
+from ansible_collections.domzero.xen.tests.simulator import site
+from ansible_collections.domzero.xen.tests.simulator.running import InProcess
+from ansible_collections.domzero.xen.tests.simulator.world import World
+
+Result = dict[str, t.Any]
+Start = t.Callable[..., InProcess]
+Run = t.Callable[..., Result]
+
+
+class BadOptions(Exception):
+    """Ansible refuses the options before the module sees them."""
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("XEN_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def simulators() -> t.Iterator[list[InProcess]]:
+    """Those the test has started, in order; `run` goes to the last one."""
+    started: list[InProcess] = []
+    yield started
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def simulator(simulators: list[InProcess]) -> Start:
+    """simulator(2): a pool of two hosts; simulator("homogeneous"): a site by name or file, joined=True for one pool of it.
+
+    Its clock stands at no wait at all (speed=0). A ready-made World is served as it is.
+    """
+
+    def start(what: str | int | World = 2, *, joined: bool | None = None, release: str | None = None, speed: float = 0) -> InProcess:
+        if isinstance(what, World):
+            world = what
+        else:
+            plan = site.of_hosts(what, joined=joined is not False) if isinstance(what, int) else site.load(what)
+            plan = plan if joined is None else replace(plan, joined=joined)
+            world = site.build(site.with_release(plan, release) if release else plan, speed=speed)
+        simulators.append(InProcess(world).start())
+        return simulators[-1]
+
+    return start
+
+
+@pytest.fixture
+def pool(simulators: list[InProcess], simulator: Start) -> t.Callable[[], InProcess]:
+    """The simulator of this test; a pool of two hosts if it has started none."""
+    return lambda: simulators[-1] if simulators else simulator()
+
+
+def reach(sim: InProcess, host: int | str = 0) -> dict[str, t.Any]:
+    """The connection options for a host of the simulator."""
+    chosen = next(h for n, h in enumerate(sim.hosts) if host in (n, h.name))
+    pins = [h.fingerprint_sha256 for h in sim.hosts]
+    return {"hostname": chosen.url, "username": sim.username, "password": sim.password, "fingerprint": pins}
+
+
+def validated(module: seam.Module, params: Result) -> Result:
+    """The parameters as Ansible hands them to a module. Raises BadOptions."""
+    result = ArgumentSpecValidator(module.argument_spec, **module.rules).validate(copy.deepcopy(params))
+    if result.errors:
+        raise BadOptions(result.errors.msg)
+    return t.cast("Result", result.validated_parameters)
+
+
+@pytest.fixture
+def run(pool: t.Callable[[], InProcess]) -> Run:
+    """run("xen_network", name="x", check=True): the result of the module. Raises XenError for a failed task, BadOptions."""
+
+    def run(name: str, *, check: bool = False, on: int | str = 0, **params: t.Any) -> Result:
+        module: seam.Module = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{name}").MODULE
+        known = validated(module, {**({} if "session" in params else reach(pool(), on)), **params})
+        with (module.session or seam.session_for)(known) as session:
+            return module.run(session, known, check)
+
+    return run
+
+
+@pytest.fixture
+def session(pool: t.Callable[[], InProcess]) -> t.Iterator[Session]:
+    """A session of the test's own, to look at the pool with."""
+    with seam.session_for(validated(seam.Module({}, lambda *_: {}), reach(pool()))) as opened:
+        yield opened
+
+
+def open_sessions(sim: InProcess) -> set[str]:
+    with sim.world.lock:
+        return {ref for pool in sim.world.pools for ref in pool.db.all("session")}
+
+
+@pytest.fixture
+def converges(pool: t.Callable[[], InProcess], run: Run) -> Run:
+    """What every task must do: predict, do the same, then do nothing; and leave no session behind."""
+
+    def converges(name: str, **params: t.Any) -> Result:
+        sim = pool()
+        sessions, mark = open_sessions(sim), sim.mark()
+        predicted = run(name, check=True, **params)
+        assert sim.calls(mark) == [], "check mode changed something"
+        done = run(name, **params)
+        assert without_new_uuids(predicted, done) == done, "check mode predicted something else"
+        mark = sim.mark()
+        again = run(name, **params)
+        assert again["changed"] is False, f"the second run is not idempotent: {again['operations']}"
+        assert sim.calls(mark) == [], "the second run called something that changes"
+        assert open_sessions(sim) <= sessions, "a session was left open"
+        return done
+
+    return converges
+
+
+def without_new_uuids(predicted: Result, done: Result) -> Result:
+    """The prediction with what only the server can know: the uuids of objects that were not there yet."""
+    filled = copy.deepcopy(predicted)
+    for key, value in filled.items():
+        if isinstance(value, dict) and isinstance(done.get(key), dict) and "uuid" in done[key]:
+            value.setdefault("uuid", done[key]["uuid"])
+    return filled
