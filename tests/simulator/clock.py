@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 ISO = "%Y%m%dT%H:%M:%SZ"
 
 
 def iso(epoch: float) -> str:
     """Seconds since 1970 as XenAPI writes a date."""
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime(ISO)
+    return datetime.fromtimestamp(epoch, UTC).strftime(ISO)
 
 
 def epoch(date: str) -> float:
     """The inverse of ``iso``; a date without zone counts as UTC."""
-    return datetime.strptime(date.rstrip("Z") + "Z", ISO).replace(tzinfo=timezone.utc).timestamp()
+    return datetime.strptime(date.rstrip("Z") + "Z", ISO).replace(tzinfo=UTC).timestamp()
 
 
 class Clock:

@@ -59,7 +59,7 @@ def finish(db: Database, ref: str, now: str, status: str, **fields: t.Any) -> No
 
 def cancelled(db: Database, ref: str | None) -> bool:
     """Whether somebody asked for the task's end."""
-    return bool(ref) and db.exists("task", t.cast("str", ref)) and "cancel" in db.get("task", t.cast("str", ref))["current_operations"].values()
+    return ref is not None and db.exists("task", ref) and "cancel" in db.get("task", ref)["current_operations"].values()
 
 
 def check_cancelled(call: Call) -> None:

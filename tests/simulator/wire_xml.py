@@ -74,7 +74,8 @@ def _untyped(value: t.Any) -> str:
 
 
 _SCALARS: dict[str, Encoder] = {
-    "string": _string, "ref": _scalar, "enum": _scalar, "int": _scalar, "bool": _bool, "float": _float, "datetime": _datetime, "void": lambda _value: VOID,
+    "string": _string, "ref": _scalar, "enum": _scalar, "int": _scalar, "bool": _bool, "float": _float, "datetime": _datetime,
+    "void": lambda _value: VOID,
 }  # fmt: skip
 
 

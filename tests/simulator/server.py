@@ -1,0 +1,301 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The wire: one HTTPS endpoint for each machine, on its own address, all on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import concurrent.futures
+import html
+import json
+import logging
+import threading
+import typing as t
+from pathlib import Path
+
+from aiohttp import web
+
+from . import certs, handlers, wire_json, wire_xml
+from .dispatch import Outcome, dispatch, run
+from .errors import Fault
+from .faults import Cut
+from .handlers import Exchange, Refused, Reply
+from .world import Machine, World
+
+THREADS = 400  # each blocked event.from holds one
+BIGGEST_CALL = 64 << 20
+GRACE = 1.0  # seconds an endpoint that goes down leaves to answers under way
+_RPC = {"/": "xml", "/RPC2": "xml", "/jsonrpc": "json", "/json": "old json"}
+_CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "X-Requested-With"}
+_NO_CACHE = {"Cache-Control": "no-cache, no-store"}
+_PAGES = {
+    400: "<h1>HTTP 400 bad request</h1>The HTTP request was malformed.",
+    401: "<h1>HTTP 401 unauthorised</h1>Please check your credentials and retry.",
+    403: "<h1>HTTP 403 forbidden</h1>Access to the requested resource is forbidden.",
+    404: "",
+    500: "<h1>HTTP 500 internal server error</h1>An unexpected error occurred; please wait a while and try again. "
+    "If the problem persists, please contact your support representative.<h1> Additional information </h1>",
+    501: "<h1>HTTP 501 Method Not Implemented</h1>",
+}
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # clients that go away in mid-answer are no news
+
+
+def _page(status: int, detail: str = "", headers: t.Mapping[str, str] | None = None) -> web.Response:
+    """An error as xapi's web server words it; the connection ends with it."""
+    text = _PAGES.get(status, "") + html.escape(detail).replace("&#x27;", "&apos;")
+    body = f"<html><body>{text}</body></html>" if text else ""
+    response = web.Response(status=status, text=body, content_type="text/html", headers={**_NO_CACHE, **(headers or {})})
+    response.force_close()
+    return response
+
+
+class _Request(web.BaseRequest):
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **{"loop": asyncio.get_running_loop(), **kwargs, "client_max_size": BIGGEST_CALL})
+
+
+class Endpoint:
+    """Listens for one machine; ``open`` and ``close`` may be called from any thread."""
+
+    def __init__(self, server: Server, machine: Machine, certificate: certs.HostCertificate) -> None:
+        self.server, self.machine, self.certificate = server, machine, certificate
+        self._context = certificate.context()
+        self._listener: asyncio.Server | None = None
+        self._protocol: web.Server[t.Any] | None = None
+
+    async def listen(self) -> None:
+        """Opens the port; OSError if it is taken."""
+        if self._listener is not None:
+            return
+        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None)  # type: ignore[arg-type]
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._protocol, self.machine.address, self.server.port, ssl=self._context, reuse_address=True
+        )
+
+    async def shut(self, grace: float = GRACE) -> None:
+        """Stops listening; connections end as soon as their answer is out."""
+        listener, protocol = self._listener, self._protocol
+        self._listener = self._protocol = None
+        if listener and protocol:
+            listener.close()
+            for connection in protocol.connections:
+                connection.close()  # idle ones end now, the others after their answer
+            await protocol.shutdown(max(grace, 0.05))  # 0 would mean no limit
+
+    def open(self) -> None:
+        """Listen again."""
+        self.server.later(self.listen())
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.later(self.shut())
+
+    # answering -------------------------------------------------------------------------------------------------------
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if request.method == "OPTIONS" and request.path in _RPC:
+                return web.Response(headers={**_NO_CACHE, **_CROSS_ORIGIN, "Access-Control-Allow-Methods": "PUT"})
+            if request.method == "POST" and request.path in _RPC:
+                return await self._rpc(request)
+            return await self._handler(request)
+        except Refused as e:
+            return _page(e.status, e.detail)
+        except (Cut, ConnectionRefusedError):
+            if request.transport:
+                request.transport.abort()
+            return web.Response()
+
+    async def _rpc(self, request: web.BaseRequest) -> web.Response:
+        body = await request.read()
+        kind = _RPC[request.path]
+        work = {"xml": self._xml, "json": self._json, "old json": self._old_json}[kind]
+        text = await self.server.thread(work, body)
+        content_type = "text/xml" if kind == "xml" else "application/json"
+        return web.Response(body=text.encode(), content_type=content_type, headers={**_NO_CACHE, **_CROSS_ORIGIN})
+
+    def _xml(self, body: bytes) -> str:
+        try:
+            method, params = wire_xml.decode_call(body)
+        except wire_xml.Malformed as e:
+            raise Refused(500, f'Xmlm.Error(1:1, "{e}")') from e
+        if method == "system.listMethods":
+            return wire_xml.bare(list_methods(self.machine.world))
+        try:
+            outcome = self._run(method, params)
+            return wire_xml.success(outcome.type, outcome.value, self.machine.world.schema)
+        except Fault as e:
+            return wire_xml.failure(e)
+
+    def _json(self, body: bytes) -> str:
+        try:
+            request = wire_json.decode_call(body)
+        except wire_json.Malformed as e:
+            raise Refused(500, f'Jsonrpc.Malformed_method_request("{e}")') from e
+        try:
+            return wire_json.success(request, self._run(request.method, request.params).value)
+        except Fault as e:
+            return wire_json.failure(request, e)
+
+    def _old_json(self, body: bytes) -> str:
+        try:
+            method, params = wire_xml.decode_call(body)
+        except wire_xml.Malformed as e:
+            raise Refused(500, f'Xmlm.Error(1:1, "{e}")') from e
+        try:
+            return json.dumps({"Status": "Success", "Value": self._run(method, params).value})
+        except Fault as e:
+            return json.dumps({"Status": "Failure", "ErrorDescription": e.description})
+
+    def _run(self, method: str, params: list[t.Any]) -> Outcome:
+        try:
+            return run(self.machine, method, params)
+        except (Fault, Cut, ConnectionRefusedError):
+            raise
+        except Exception as e:  # a bug in a behaviour: the client reads what xapi would have said, the developer the traceback
+            logging.getLogger(__name__).exception("%s failed", method)
+            raise Fault("INTERNAL_ERROR", f"{type(e).__name__}: {e}") from e
+
+    # handlers --------------------------------------------------------------------------------------------------------
+    async def _handler(self, request: web.BaseRequest) -> web.StreamResponse:
+        route = handlers.find(request.method, request.path)
+        loop = asyncio.get_running_loop()
+
+        def pieces() -> t.Iterator[bytes]:
+            while chunk := asyncio.run_coroutine_threadsafe(request.content.readany(), loop).result():
+                yield chunk
+
+        exchange = Exchange(self.machine, "", request.method, request.path, dict(request.query), request.headers, pieces())
+        try:
+            reply = await self.server.thread(self._handle, exchange, route, dict(request.cookies))
+        except Refused as e:
+            asks = {"WWW-Authenticate": f'Basic realm="{route.realm}"'} if e.status == 401 else None
+            return _page(e.status, e.detail, asks)
+        return await self._stream(request, reply)
+
+    def _handle(self, exchange: Exchange, route: handlers.Route, cookies: dict[str, str]) -> Reply:
+        with exchange.world.lock:
+            exchange.session, own = self._authenticate(exchange, cookies, optional=route.role is None)
+            if not handlers.allowed(exchange, route):
+                raise Refused(403)
+        try:
+            return route.handler(exchange)
+        except Fault as e:
+            raise Refused(500, handlers.fault_page(e)) from e
+        finally:
+            if own:
+                with exchange.world.lock:
+                    exchange.db.destroy("session", exchange.session)
+
+    def _authenticate(self, exchange: Exchange, cookies: dict[str, str], *, optional: bool) -> tuple[str, bool]:
+        """The session of cookie or query, or one for this exchange alone from Basic authentication. Refused with 401."""
+        for session in (cookies.get("session_id"), exchange.query.get("session_id")):
+            if session and exchange.db.exists("session", session):
+                return session, False
+        kind, _space, encoded = exchange.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            name, _colon, password = base64.b64decode(encoded).decode(errors="replace").partition(":")
+            try:
+                return dispatch(self.machine, "session.login_with_password", [name, password, "", "http"]), True
+            except Fault as e:
+                raise Refused(401) from e
+        if optional:
+            return "", False
+        raise Refused(401)
+
+    async def _stream(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        headers = {**_NO_CACHE, **reply.headers}
+        if isinstance(reply.body, bytes):
+            response = web.Response(status=reply.status, body=reply.body, headers=headers)
+            response.force_close()
+            return response
+        answer = web.StreamResponse(status=reply.status, headers=headers)
+        answer.force_close()
+        await answer.prepare(request)
+        chunks = iter(reply.body)
+        while chunk := await self.server.thread(next, chunks, b""):
+            await answer.write(chunk)
+        await answer.write_eof()
+        return answer
+
+
+def list_methods(world: World) -> list[str]:
+    """All messages this release publishes, with their Async forms."""
+    every = [m for c in world.schema.classes.values() for m in c.messages.values() if not m.internal and m.since <= world.schema.release]
+    return [m.method for m in every] + [f"Async.{m.method}" for m in every if m.asynchronous]
+
+
+T = t.TypeVar("T")
+
+
+class Server:
+    """All endpoints of a world, in an event loop of its own thread."""
+
+    def __init__(self, world: World, folder: Path, port: int = 0) -> None:
+        self.world, self.folder, self.port = world, folder, port
+        self.endpoints: dict[str, Endpoint] = {}
+        self._loop = asyncio.new_event_loop()
+        self._threads = concurrent.futures.ThreadPoolExecutor(THREADS, "call")
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="wire")
+
+    def later(self, work: t.Coroutine[t.Any, t.Any, T]) -> concurrent.futures.Future[T]:
+        """Runs it in the loop, from whatever thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def thread(self, function: t.Callable[..., T], *args: t.Any) -> T:
+        """A blocking call, off the loop."""
+        return await self._loop.run_in_executor(self._threads, lambda: function(*args))
+
+    def start(self) -> None:
+        """All machines that are on listen when this returns. OSError if an address can't be had."""
+        handlers.load()
+        self._thread.start()
+        for machine in self.world.machines.values():
+            self.add(machine)
+        try:
+            self.later(self._open_all()).result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def add(self, machine: Machine) -> Endpoint:
+        """An endpoint, not open yet."""
+        certificate = certs.of_host(self.folder, machine.name, machine.address)
+        endpoint = self.endpoints[machine.name] = Endpoint(self, machine, certificate)
+        machine.endpoint = endpoint
+        return endpoint
+
+    async def _open_all(self) -> None:
+        for endpoint in self.endpoints.values():
+            if self.port == 0:
+                await self._pick_port(endpoint.machine.address)
+            if endpoint.machine.power == "on":
+                await endpoint.listen()
+
+    async def _pick_port(self, address: str) -> None:
+        probe = await self._loop.create_server(asyncio.Protocol, address, 0)
+        self.port = probe.sockets[0].getsockname()[1]
+        probe.close()
+        await probe.wait_closed()
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        for endpoint in self.endpoints.values():
+            endpoint.machine.endpoint = None
+        self.later(self._shut_all()).result(GRACE * 5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(GRACE * 5)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _shut_all(self) -> None:
+        await asyncio.gather(*(endpoint.shut(0.0) for endpoint in self.endpoints.values()))
+
+    def hosts(self) -> list[dict[str, t.Any]]:
+        """Where the hosts answer and how to know them."""
+        return [
+            {
+                "name": e.machine.name, "address": e.machine.address, "port": self.port, "url": f"https://{e.machine.address}:{self.port}",
+                "fingerprint_sha256": e.certificate.fingerprint(), "ca_file": str(e.certificate.cert),
+            }
+            for e in self.endpoints.values()
+        ]  # fmt: skip
