@@ -87,7 +87,7 @@ lint: .venv/.dev ## ruff, yamllint, ansible-lint
 	ansible-lint
 
 types: .venv/.dev ## mypy, strict
-	mypy -p ansible_collections.domzero.xen.plugins.module_utils
+	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.simulator tests.tools)
 
 licence: .venv/.dev ## Every source file names its licence
 	.venv/bin/python -m $(TOOLS).licence

@@ -17,9 +17,11 @@ END = "<!-- end -->"
 
 
 def module_row(path: Path) -> str:
-    assignments = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign)]
-    (text,) = (node.value.value for node in assignments if node.targets[0].id == "DOCUMENTATION")
-    return row(path.stem, yaml.safe_load(text))
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="DOCUMENTATION")], value=ast.Constant(value=str() as text)):
+                return row(path.stem, yaml.safe_load(text))
+    raise ValueError(f"{path} has no DOCUMENTATION")
 
 
 def role_row(path: Path) -> str:
