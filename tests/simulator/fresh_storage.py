@@ -53,8 +53,7 @@ def _create_udev(machine: Machine, name: str, description: str, content: str, ki
 
 
 def _create_local(machine: Machine) -> str:
-    storage = machine.world.storage
-    place = storage.local_place(machine.name, "disk", LOCAL_SR_PARTITION)
+    place = machine.world.storage.on(machine.name, "disk", LOCAL_SR_PARTITION)[0]
     sr = _sr(
         machine, {"device": LOCAL_SR_PARTITION}, name_label="Local storage", type=machine.local_storage, content_type="user",
         physical_size=place.size, sm_config={"devserial": f"scsi-{scsi_id(machine.name, SYSTEM_DISK)}"},

@@ -56,7 +56,7 @@ def _target(r: Reader, name: str) -> Target:
 def _lun(r: Reader, *parts: str) -> Place:
     number = r.number("id", 0)
     found = r.text("scsi_id", scsi_id(*parts, number))
-    return Place("lun", found, r.size("size"), lun=number, vendor=r.text("vendor", "LIO-ORG"), serial=r.text("serial", found[-8:]))
+    return Place("lun", found, r.size("size"), lun=number, vendor=r.text("vendor", "LIO-ORG"), serial=r.text("serial", found[8:24]))
 
 
 def local_places(r: Reader) -> list[Place]:

@@ -1,0 +1,156 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks in VHD format, in files or in logical volumes: rounding, chains of snapshots, what they take on the medium.
+
+Rules: xapi-project/sm libs/sm vhdutil.py, lvhdutil.py, FileSR.py, LVHDSR.py, cleanup.py.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ...sm_errors import backend
+from ...storage import Disk, Repository
+from .base import Context, Driver, new_uuid
+
+MIB = 1 << 20
+BLOCK = 2 * MIB
+EXTENT = 4 * MIB
+LARGEST = 2040 << 30
+LONGEST_CHAIN = 30
+PARENT = "vhd-parent"
+
+
+def round_up(size: int, unit: int) -> int:
+    """The next multiple."""
+    return -(-size // unit) * unit
+
+
+def metadata(virtual_size: int) -> int:
+    """Bytes of an empty VHD: header, footers, block table, bitmap of it."""
+    blocks = virtual_size // BLOCK
+    table = round_up(3 * 1024 + 4 * blocks, 512)
+    return round_up(table + blocks // 8, 4096)
+
+
+def full(virtual_size: int) -> int:
+    """Bytes of a VHD whose every block is written."""
+    return virtual_size + metadata(LARGEST) + round_up(virtual_size, BLOCK) // BLOCK * 4096
+
+
+class VhdDriver(Driver):
+    """Creates, snapshots, resizes; a subclass says where and how much a disk takes."""
+
+    def empty(self, ctx: Context, virtual_size: int) -> int:
+        """What a disk without data takes."""
+        return metadata(virtual_size)
+
+    def writable(self, ctx: Context, virtual_size: int) -> int:
+        """What a new disk takes that a guest may write to."""
+        return self.empty(ctx, virtual_size)
+
+    def _round(self, size: int) -> int:
+        if not 0 <= size <= LARGEST:
+            raise backend(79, f"VDI size must be between 1 MB and {LARGEST // MIB} MB")
+        return max(BLOCK, round_up(size, BLOCK))
+
+    def _need(self, ctx: Context, size: int) -> None:
+        if size > self.place(ctx).free:
+            raise backend(44)
+
+    def _disk(self, ctx: Context, location: str) -> tuple[Repository, Disk]:
+        repository = self.repository(ctx)
+        if location not in repository.disks:
+            raise backend(46, f"no disk {location}")
+        return repository, repository.disks[location]
+
+    def _new(self, **fields: t.Any) -> Disk:
+        uuid = new_uuid()
+        return Disk(uuid, uuid, **fields)
+
+    def delete(self, ctx: Context) -> None:
+        """SR_NOT_EMPTY while disks are left on the medium, even if the pool has no record of them."""
+        if any(disk.managed for disk in self.repository(ctx).disks.values()):
+            raise backend(39)
+        super().delete(ctx)
+
+    # disks -----------------------------------------------------------------------------------------------------------
+    def vdi_create(self, ctx: Context, wanted: Disk) -> Disk:
+        """Size rounded up to 2 MiB; 79 for a size that cannot be, 44 when there is no space."""
+        repository = self.repository(ctx)
+        size = self._round(wanted.virtual_size)
+        taken = self.writable(ctx, size)
+        self._need(ctx, taken)
+        uuid = new_uuid()
+        disk = replace(wanted, uuid=uuid, location=uuid, virtual_size=size, physical_utilisation=taken, sm_config=self.describe(wanted))
+        repository.disks[uuid] = disk
+        return disk
+
+    def describe(self, wanted: Disk) -> dict[str, str]:
+        """sm_config of a new disk."""
+        return dict(wanted.sm_config)
+
+    def vdi_delete(self, ctx: Context, location: str) -> None:
+        """What only this disk needed of its chain goes with it."""
+        repository, disk = self._disk(ctx, location)
+        del repository.disks[location]
+        parent = disk.sm_config.get(PARENT)
+        if parent in repository.disks:
+            self._coalesce(repository, repository.disks[parent])
+
+    def _coalesce(self, repository: Repository, base: Disk) -> None:
+        """A hidden base copy with one child left melts into it, with none it goes."""
+        children = [d for d in repository.disks.values() if d.sm_config.get(PARENT) == base.uuid]
+        if len(children) > 1:
+            return
+        del repository.disks[base.location]
+        above = base.sm_config.get(PARENT)
+        for child in children:
+            child.physical_utilisation = max(child.physical_utilisation, base.physical_utilisation)
+            child.sm_config = {k: v for k, v in child.sm_config.items() if k != PARENT} | ({PARENT: above} if above else {})
+        if not children and above in repository.disks:
+            self._coalesce(repository, repository.disks[above])
+
+    def vdi_resize(self, ctx: Context, location: str, size: int) -> Disk:
+        """79 when the disk would shrink."""
+        _repository, disk = self._disk(ctx, location)
+        size = self._round(size)
+        if size < disk.virtual_size:
+            raise backend(79, "shrinking not allowed")
+        taken = self.writable(ctx, size) - self.writable(ctx, disk.virtual_size)
+        self._need(ctx, taken)
+        disk.physical_utilisation += taken
+        disk.virtual_size = size
+        return disk
+
+    def vdi_snapshot(self, ctx: Context, location: str, wanted: Disk) -> Disk:
+        """The data becomes a hidden base copy, disk and snapshot stand on it; 109 when the chain gets too long."""
+        repository, disk = self._disk(ctx, location)
+        if self._depth(repository, disk) >= LONGEST_CHAIN:
+            raise backend(109)
+        empty = self.empty(ctx, disk.virtual_size)
+        self._need(ctx, empty)
+        base = self._new(
+            virtual_size=disk.virtual_size, physical_utilisation=disk.physical_utilisation, name_label="base copy",
+            read_only=True, managed=False, type=disk.type, sm_config=dict(disk.sm_config),
+        )  # fmt: skip
+        disk.sm_config = {**disk.sm_config, PARENT: base.uuid}
+        disk.physical_utilisation = self.writable(ctx, disk.virtual_size)
+        uuid = new_uuid()
+        copy = replace(wanted, uuid=uuid, location=uuid, virtual_size=disk.virtual_size, physical_utilisation=empty)
+        copy.sm_config = {**self.describe(copy), PARENT: base.uuid}
+        repository.disks |= {base.location: base, uuid: copy}
+        return copy
+
+    def vdi_clone(self, ctx: Context, location: str, wanted: Disk) -> Disk:
+        """A snapshot that is as large as a disk in use."""
+        copy = self.vdi_snapshot(ctx, location, wanted)
+        copy.physical_utilisation = self.writable(ctx, copy.virtual_size)
+        return copy
+
+    def _depth(self, repository: Repository, disk: Disk) -> int:
+        depth, parent = 0, disk.sm_config.get(PARENT)
+        while parent in repository.disks:
+            depth, parent = depth + 1, repository.disks[parent].sm_config.get(PARENT)
+        return depth

@@ -1,0 +1,55 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copying a disk block by block, which takes its time (xen-api: ocaml/xapi/xapi_vdi.ml, sm_fs_ops.ml)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import vdi_operations
+from ..errors import Fault
+from ..modeltypes import NULL
+from . import message
+
+if t.TYPE_CHECKING:
+    from ..dispatch import Call
+
+BYTES_PER_SECOND = 200 << 20
+STEPS = 20
+
+
+def copy_data(call: Call, size: int, start: float = 0.0, share: float = 1.0) -> None:
+    """Lets the time pass that so many bytes take, in steps that report progress. Raises TASK_CANCELLED [task]."""
+    for step in range(1, STEPS + 1):
+        call.sleep(size / BYTES_PER_SECOND / STEPS)
+        call.progress(start + share * step / STEPS)
+
+
+@message("VDI.copy")
+def copy(call: Call, vdi: str, sr: str, base_vdi: str, into_vdi: str) -> str:
+    """A full copy in an SR, or over a disk that is there; what was made is removed when it fails."""
+    record = call.db.get("VDI", vdi)
+    with vdi_operations.running(call, vdi, "copy"):
+        target = into_vdi if into_vdi not in (NULL, "") else _make(call, record, sr)
+        try:
+            _refuse(call, target, record["virtual_size"])
+            copy_data(call, record["virtual_size"])
+        except Fault:
+            if target != into_vdi and call.db.exists("VDI", target):
+                call.call("VDI.destroy", target)
+            raise
+    return target
+
+
+def _make(call: Call, record: dict[str, t.Any], sr: str) -> str:
+    fields = {name: record[name] for name in ("name_label", "name_description", "virtual_size", "type", "other_config", "xenstore_data")}
+    made: str = call.call("VDI.create", {"SR": sr, "sharable": False, "read_only": False, "sm_config": {}, "tags": [], **fields})
+    return made
+
+
+def _refuse(call: Call, target: str, size: int) -> None:
+    record = call.db.get("VDI", target)
+    if record["read_only"]:
+        raise Fault("VDI_READONLY", target)
+    if record["virtual_size"] < size:
+        raise Fault("VDI_TOO_SMALL", target, str(size))

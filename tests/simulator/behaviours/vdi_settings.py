@@ -1,0 +1,92 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fields of a VDI and changed block tracking. Rules: xen-api ocaml/xapi/xapi_vdi.ml."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import sr_operations, vdi_operations
+from . import message
+from .vdi import driver
+
+if t.TYPE_CHECKING:
+    from ..dispatch import Call
+
+
+def _set(call: Call, vdi: str, **fields: t.Any) -> None:
+    """The driver keeps it too if its medium can; needs a plugged PBD."""
+    record = call.db.get("VDI", vdi)
+    found, ctx = driver(call, record["SR"])
+    if found.keeps_names:
+        found.vdi_set(ctx, record["location"], **fields)
+    call.db.set("VDI", vdi, **fields)
+
+
+@message("VDI.set_name_label")
+def set_name_label(call: Call, self: str, value: str) -> None:
+    """Passed on to the driver."""
+    _set(call, self, name_label=value)
+
+
+@message("VDI.set_name_description")
+def set_name_description(call: Call, self: str, value: str) -> None:
+    """Passed on to the driver."""
+    _set(call, self, name_description=value)
+
+
+@message("VDI.set_read_only")
+def set_read_only(call: Call, self: str, value: bool) -> None:
+    """Of the record."""
+    call.db.set("VDI", self, read_only=value)
+
+
+@message("VDI.set_sharable")
+def set_sharable(call: Call, self: str, value: bool) -> None:
+    """Decides about snapshots."""
+    call.db.set("VDI", self, sharable=value)
+    vdi_operations.refresh(call.db, self)
+
+
+@message("VDI.set_on_boot")
+def set_on_boot(call: Call, self: str, value: str) -> None:
+    """Needs a driver that can reset, and a disk nobody uses."""
+    vdi_operations.check(call.db, self, "set_on_boot")
+    sr_operations.check(call.db, call.db.get("VDI", self)["SR"], "vdi_set_on_boot")
+    call.db.set("VDI", self, on_boot=value)
+    vdi_operations.refresh(call.db, self)
+
+
+@message("VDI.set_allow_caching")
+def set_allow_caching(call: Call, self: str, value: bool) -> None:
+    """Of the record."""
+    call.db.set("VDI", self, allow_caching=value)
+
+
+def _track(call: Call, vdi: str, operation: str, enabled: bool) -> None:
+    record = call.db.get("VDI", vdi)
+    with vdi_operations.running(call, vdi, operation), sr_operations.running(call, record["SR"], f"vdi_{operation}"):
+        driver(call, record["SR"])
+        call.db.set("VDI", vdi, cbt_enabled=enabled)
+
+
+@message("VDI.enable_cbt")
+def enable_cbt(call: Call, self: str) -> None:
+    """A second time is fine."""
+    _track(call, self, "enable_cbt", True)
+
+
+@message("VDI.disable_cbt")
+def disable_cbt(call: Call, self: str) -> None:
+    """A second time is fine."""
+    _track(call, self, "disable_cbt", False)
+
+
+@message("VDI.data_destroy")
+def data_destroy(call: Call, self: str) -> None:
+    """The snapshot's data goes, what changed since stays known."""
+    record = call.db.get("VDI", self)
+    with vdi_operations.running(call, self, "data_destroy"), sr_operations.running(call, record["SR"], "vdi_data_destroy"):
+        found, ctx = driver(call, record["SR"])
+        found.vdi_set(ctx, record["location"], type="cbt_metadata", physical_utilisation=0)
+        call.db.set("VDI", self, type="cbt_metadata", physical_utilisation=0)
