@@ -60,6 +60,10 @@ class ConnectionFailed(XenError):
     """Nobody answered, or not in a way that can be trusted. Nothing was changed by the call."""
 
 
+class Untrusted(ConnectionFailed):
+    """Somebody answered whose certificate is not one to trust; asking again will not help."""
+
+
 class OutcomeUnknown(XenError):
     """The connection ended after a changing call was sent: it may or may not have taken effect."""
 

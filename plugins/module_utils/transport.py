@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from .errors import ConnectionFailed, InvalidChange, OutcomeUnknown
+from .errors import ConnectionFailed, InvalidChange, OutcomeUnknown, Untrusted
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,14 @@ class Http:
             connection.connect()
             # without it every answer waits for the other side's delayed acknowledgement
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except ssl.SSLError as error:
-            raise self._untrusted(error) from error
-        except OSError as error:
-            raise ConnectionFailed(
-                f"Cannot reach {e.url}: {error.strerror or error}.", hint="Check the address and that the host is up."
+        except ssl.SSLCertVerificationError as error:
+            raise Untrusted(
+                f"The certificate of {e.url} is not trusted: {error.verify_message}.",
+                hint="Give ca_file, pin the certificate with fingerprint, or set validate_certs: false.",
             ) from error
+        except OSError as error:
+            why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConnectionFailed(f"Cannot reach {e.url}: {why or error}.", hint="Check the address and that the host is up.") from error
         if e.tls and e.fingerprints and e.validate_certs:
             self._check_fingerprint(connection)
         return connection
@@ -138,14 +140,7 @@ class Http:
         if seen not in {_bare(f) for f in self.endpoint.fingerprints}:
             connection.close()
             shown = ":".join(seen[i : i + 2] for i in range(0, 64, 2)).upper()
-            raise ConnectionFailed(
+            raise Untrusted(
                 f"The certificate of {self.endpoint.url} is not a pinned one: its SHA-256 fingerprint is {shown}.",
                 hint="If that is the host's own certificate, add it to fingerprint.",
             )
-
-    def _untrusted(self, error: ssl.SSLError) -> ConnectionFailed:
-        why = getattr(error, "verify_message", "") or error.reason or str(error)
-        return ConnectionFailed(
-            f"The certificate of {self.endpoint.url} is not trusted: {why}.",
-            hint="Give ca_file, pin the certificate with fingerprint, or set validate_certs: false.",
-        )

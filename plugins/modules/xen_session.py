@@ -104,7 +104,7 @@ def opened_or_handed(params: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:
 def run(session: Session | None, params: t.Mapping[str, t.Any], _check: bool) -> dict[str, t.Any]:
     if session and params["state"] == "present":
         trust = {option: params[option] for option in ("validate_certs", "ca_file", "fingerprint")}
-        return {"changed": False, "session": {"url": session.endpoint.url, "ref": session.ref, **trust}}
+        return {"changed": False, "session": {"url": session.endpoint.url, "ref": session.handle, **trust}}
     if session:
         session.log_out()
     return {"changed": False}

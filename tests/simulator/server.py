@@ -96,7 +96,7 @@ class Endpoint:
         try:
             if request.method == "OPTIONS" and request.path in _RPC:
                 return web.Response(headers={**_NO_CACHE, **_CROSS_ORIGIN, "Access-Control-Allow-Methods": "PUT"})
-            if request.method == "POST" and request.path in _RPC:
+            if request.method == "POST" and request.path in self._doors():
                 return await self._rpc(request)
             return await self._handler(request)
         except Refused as e:
@@ -105,6 +105,10 @@ class Endpoint:
             if request.transport:
                 request.transport.abort()
             return web.Response()
+
+    def _doors(self) -> t.Collection[str]:
+        """Where calls are taken; the oldest releases speak XML-RPC only."""
+        return _RPC if self.machine.product.get("json_rpc", True) else [path for path, kind in _RPC.items() if kind == "xml"]
 
     async def _rpc(self, request: web.BaseRequest) -> web.Response:
         body = await request.read()

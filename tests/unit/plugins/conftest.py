@@ -88,7 +88,7 @@ def validated(module: seam.Module, params: Result) -> Result:
 def run(pool: t.Callable[[], InProcess]) -> Run:
     """run("xen_network", name="x", check=True): the result of the module. Raises XenError for a failed task, BadOptions."""
 
-    def run(name: str, *, check: bool = False, on: int | str = 0, **params: t.Any) -> Result:
+    def run(name: str, /, *, check: bool = False, on: int | str = 0, **params: t.Any) -> Result:
         module: seam.Module = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{name}").MODULE
         known = validated(module, {**({} if "session" in params else reach(pool(), on)), **params})
         with (module.session or seam.session_for)(known) as session:
@@ -113,7 +113,7 @@ def open_sessions(sim: InProcess) -> set[str]:
 def converges(pool: t.Callable[[], InProcess], run: Run) -> Run:
     """What every task must do: predict, do the same, then do nothing; and leave no session behind."""
 
-    def converges(name: str, **params: t.Any) -> Result:
+    def converges(name: str, /, **params: t.Any) -> Result:
         sim = pool()
         sessions, mark = open_sessions(sim), sim.mark()
         predicted = run(name, check=True, **params)
