@@ -8,8 +8,10 @@ Rules: xen-api ocaml/xapi/nm.ml, xapi_pif.ml, xapi_pif_helpers.ml, xapi_network.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 import typing as t
+import weakref
 import zlib
 
 from .errors import Fault
@@ -24,6 +26,7 @@ LONGEST_BRIDGE = 15
 RESERVED_BRIDGES = ("xen", "xapi", "vif", "tap", "eth")
 NO_ADDRESS = {"ip_configuration_mode": "None", "IP": "", "netmask": "", "gateway": "", "DNS": ""}
 MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
+_next_bridge: weakref.WeakKeyDictionary[Database, int] = weakref.WeakKeyDictionary()
 
 
 def bridge_of_device(device: str) -> str:
@@ -32,9 +35,11 @@ def bridge_of_device(device: str) -> str:
 
 
 def free_bridge(db: Database) -> str:
-    """xapiN with the lowest free N."""
+    """xapiN with the lowest N that is free and was not given away since the agent started."""
     taken = {network["bridge"] for network in db.all("network").values()}
-    return next(name for n in range(len(taken) + 1) if (name := f"xapi{n}") not in taken)
+    number = next(n for n in itertools.count(_next_bridge.get(db, 0)) if f"xapi{n}" not in taken)
+    _next_bridge[db] = number + 1
+    return f"xapi{number}"
 
 
 def free_device(db: Database, host: str, stem: str) -> str:

@@ -1,0 +1,134 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The toolstack of a host going away and coming back: restart, reboot, power-off, power-on.
+
+A call that takes a host away is answered first; the host leaves a virtual second later. When it answers again it is still disabled, and
+not live in the eyes of a coordinator that has not heard of it; the end of its start-up enables it.
+Rules: xen-api ocaml/xapi/xapi_host.ml, xapi_fuse.ml, xapi_pool.ml (hello), xapi_host_helpers.ml (consider_enabling_host).
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import fresh_pool, hosts, member_start
+from .modeltypes import NULL
+from .operations import refresh_host
+from .world import scheduled
+
+if t.TYPE_CHECKING:
+    from .database import Database
+    from .world import Machine, World
+
+ANSWER_SENT = 1.0  # virtual seconds until a host that was told to leave does
+BOOT = 120.0  # from power to a toolstack that answers
+RESTART = 10.0  # the toolstack alone
+START_UP = 20.0  # from the first answer to an enabled host
+STAYS_DISABLED = "stays_disabled"  # in Machine.state: host.disable without auto_enable
+LEAVING = "leaving"  # in Machine.state: told to reboot or shut down
+BOOTED = "booted"  # in Machine.state: when, until the start-up is over
+STARTING = "starting"  # in Machine.state: answers, but its start-up is not over
+
+
+def restart(machine: Machine, delay: float = ANSWER_SENT) -> None:
+    """The toolstack ends and starts again; what the host has plugged stays."""
+    machine.world.after(delay, "agent leaves", machine=machine.name, back=RESTART, rebooted=False)
+
+
+def reboot(machine: Machine) -> None:
+    """The host is away for as long as a boot takes."""
+    _leave(machine, BOOT)
+
+
+def power_off(machine: Machine) -> None:
+    """The host is away until somebody powers it on."""
+    _leave(machine, None)
+
+
+def _leave(machine: Machine, back: float | None) -> None:
+    machine.state[LEAVING] = True
+    machine.world.after(ANSWER_SENT, "agent leaves", machine=machine.name, back=back, rebooted=True)
+
+
+def power_on(machine: Machine) -> None:
+    """A boot begins, unless the host is on."""
+    if machine.power == "off":
+        machine.power = "booting"
+        machine.world.after(BOOT, "agent starts", machine=machine.name, rebooted=True)
+
+
+@scheduled("agent leaves")
+def agent_leaves(world: World, machine: str, back: float | None, rebooted: bool) -> None:
+    """The endpoint closes, sessions end, the pool sees the host as not live."""
+    leaving = world.machines[machine]
+    leaving.go_down()
+    leaving.state.pop(STARTING, None)
+    db = leaving.pool.db
+    if db.exists("host", leaving.host_ref):
+        hosts.set_live(db, leaving.host_ref, False, world.clock.iso())
+        if rebooted:
+            halt_guests(db, leaving.host_ref)
+        refresh_host(db, leaving.host_ref)
+    if back is not None:
+        leaving.power = "booting"
+        world.after(back, "agent starts", machine=machine, rebooted=rebooted)
+
+
+@scheduled("agent starts")
+def agent_starts(world: World, machine: str, rebooted: bool) -> None:
+    """The endpoint listens again. A member waits for its coordinator; a coordinator wakes the members that waited."""
+    starting = world.machines[machine]
+    if not starting.pool.db.exists("host", starting.host_ref):
+        starting.power = "off"  # removed from its pool while it was away: only a new installation brings it back
+        return
+    starting.come_up()
+    if starting.power != "on":
+        return
+    starting.state.pop(LEAVING, None)
+    if rebooted:
+        starting.state[BOOTED] = world.clock.now()
+    if starting.is_coordinator:
+        say_hello(starting)
+        for member in starting.pool.machines:
+            if member is not starting and member.power == "on" and not hosts.is_live(member.pool.db, member.host_ref):
+                say_hello(member)
+    elif not starting.emergency:
+        say_hello(starting)
+
+
+def say_hello(machine: Machine) -> None:
+    """The coordinator learns that the host is back: disabled first, then live; its start-up ends later."""
+    db = machine.pool.db
+    machine.state[STARTING] = True
+    db.set("host", machine.host_ref, enabled=False)
+    hosts.set_live(db, machine.host_ref, True, machine.world.clock.iso())
+    refresh_host(db, machine.host_ref)
+    machine.world.after(START_UP, "agent started", machine=machine.name)
+
+
+@scheduled("agent started")
+def agent_started(world: World, machine: str) -> None:
+    """Interfaces and storage are in place; the host takes guests again, unless it was disabled for good."""
+    started = world.machines[machine]
+    if started.power != "on" or not started.state.pop(STARTING, False):
+        return
+    booted = started.state.pop(BOOTED, None)
+    db, host = started.pool.db, started.host_ref
+    member_start.run(started, rebooted=booted is not None)
+    fresh_pool.level_cpus(db)
+    db.set("host", host, enabled=not started.state.get(STAYS_DISABLED))
+    db.add_to_map("host", host, "other_config", "agent_start_time", f"{world.clock.now():.0f}.")
+    if booted is not None:
+        db.add_to_map("host", host, "other_config", "boot_time", f"{booted:.0f}.")
+    refresh_host(db, host)
+
+
+def halt_guests(db: Database, host: str) -> None:
+    """What ran on a host that is gone runs no more."""
+    for ref, vm in db.all("VM").items():
+        if vm["resident_on"] == host and not vm["is_control_domain"]:
+            state = "Halted" if vm["power_state"] in ("Running", "Paused") else vm["power_state"]
+            db.set("VM", ref, power_state=state, resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1)
+            for cls in ("VBD", "VIF"):
+                for device in vm[f"{cls}s"]:
+                    db.set(cls, device, currently_attached=False, reserved=False)

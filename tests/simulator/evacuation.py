@@ -1,0 +1,135 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the guests of a host can go. Rules: xen-api ocaml/xapi/xapi_host.ml, xapi_vm_helpers.ml."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from . import memory
+from . import networking as net
+from .errors import Fault, NotSimulated
+from .hosts import is_live
+
+if t.TYPE_CHECKING:
+    from .database import Database
+    from .dispatch import Call
+
+VERSIONED = ("platform_version", "xapi_build", "xen")
+Plan = dict[str, "str | Fault"]
+
+
+def guests(db: Database, host: str) -> list[str]:
+    """VMs on the host, control domains left out."""
+    return [vm for vm in db.get("host", host)["resident_VMs"] if not db.get("VM", vm)["is_control_domain"]]
+
+
+def make_plan(call: Call, host: str) -> Plan:
+    """For each guest the host it can go to, or the fault that keeps it here."""
+    db = call.db
+    leaving = guests(db, host)
+    targets = [h for h, record in db.all("host").items() if h != host and record["enabled"] and not is_older(db, h, host)]
+    if not targets:
+        return {vm: Fault("NO_HOSTS_AVAILABLE", vm) for vm in leaving}
+    plan: Plan = {}
+    for vm in leaving:
+        fault = _unprotected(db, vm) or next((f for h in targets if (f := cannot_boot(db, vm, h))), None)
+        fault = _cannot_migrate(call, vm) or fault
+        if fault:
+            plan[vm] = fault
+    free = {h: memory.free(db, h) for h in targets}
+    for vm in sorted((vm for vm in leaving if vm not in plan), key=lambda vm: -memory.need(db, vm)):
+        best = max(free, key=lambda h: free[h])
+        if memory.need(db, vm) > free[best]:
+            plan[vm] = Fault("HOST_NOT_ENOUGH_FREE_MEMORY", vm)
+        else:
+            free[best] -= memory.need(db, vm)
+            plan[vm] = best
+    return plan
+
+
+def _version(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def is_older(db: Database, host: str, than: str) -> bool:
+    """Whether a host's software is older in any of the compared versions."""
+    left, right = db.get("host", host)["software_version"], db.get("host", than)["software_version"]
+    return any(_version(left.get(key, "")) < _version(right.get(key, "")) for key in VERSIONED)
+
+
+def _unprotected(db: Database, vm: str) -> Fault | None:
+    pool = next(iter(db.all("pool").values()))
+    protected = db.get("VM", vm)["ha_restart_priority"] == "restart"
+    return Fault("HOST_EVACUATE_VM_NOT_HA_PROTECTED", vm) if pool["ha_enabled"] and not protected else None
+
+
+def _cannot_migrate(call: Call, vm: str) -> Fault | None:
+    try:
+        call.call("VM.assert_operation_valid", vm, "pool_migrate", "")
+    except Fault as fault:
+        return fault
+    except NotSimulated:
+        return None
+    return None
+
+
+def cannot_boot(db: Database, vm: str, host: str) -> Fault | None:
+    """Why the VM can't run on the host, memory left out; None if it can."""
+    if not is_live(db, host):
+        return Fault("HOST_NOT_LIVE")
+    record = db.get("host", host)
+    if not record["enabled"]:
+        return Fault("HOST_DISABLED", host)
+    version = db.get("VM", vm)["hardware_platform_version"]
+    known = record["virtual_hardware_platform_versions"]
+    if version not in known:
+        listed = f"[{'; '.join(map(str, known))}]"
+        return Fault("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(version))
+    return _lacks_features(db, vm, host) or _lacks_storage(db, vm, host) or _lacks_network(db, vm, host)
+
+
+def _lacks_features(db: Database, vm: str, host: str) -> Fault | None:
+    """A running VM keeps the CPU features it was booted with."""
+    wanted = db.get("VM", vm)["last_boot_CPU_flags"].get("features", "")
+    offered = db.get("host", host)["cpu_info"].get("features_hvm", "")
+    pairs = zip(wanted.split("-"), offered.split("-")) if wanted and offered else ()
+    if any(int(w, 16) & ~int(o, 16) for w, o in pairs):
+        return Fault("VM_INCOMPATIBLE_WITH_THIS_HOST", vm, host, "VM last booted on a CPU with features this host's CPU does not have.")
+    return None
+
+
+def _lacks_storage(db: Database, vm: str, host: str) -> Fault | None:
+    for vbd in db.get("VM", vm)["VBDs"]:
+        vdi = db.get("VBD", vbd)["VDI"]
+        if db.exists("VDI", vdi):
+            sr = db.get("VDI", vdi)["SR"]
+            if not db.find("PBD", SR=sr, host=host, currently_attached=True):
+                return Fault("VM_REQUIRES_SR", vm, sr)
+    return None
+
+
+def _lacks_network(db: Database, vm: str, host: str) -> Fault | None:
+    for vif in db.get("VM", vm)["VIFs"]:
+        network = db.get("VIF", vif)["network"]
+        record = db.get("network", network)
+        pif = net.pif_on(db, host, network)
+        if pif and net.is_member(db, db.get("PIF", pif)):
+            return Fault("HOST_CANNOT_ATTACH_NETWORK", host, network)
+        if record["PIFs"] and not pif:
+            return Fault("VM_REQUIRES_NETWORK", vm, network)
+        if not record["PIFs"] and record["other_config"].get("assume_network_is_shared") != "true" and _in_use_elsewhere(db, network, host):
+            return Fault("VM_REQUIRES_NETWORK", vm, network)
+    return None
+
+
+def _in_use_elsewhere(db: Database, network: str, host: str) -> bool:
+    """An internal network is tied to the host whose running VMs use it."""
+    for vif in db.get("network", network)["VIFs"]:
+        record = db.get("VIF", vif)
+        if record["currently_attached"] and db.exists("VM", record["VM"]):
+            resident = db.get("VM", record["VM"])["resident_on"]
+            if db.exists("host", resident) and resident != host:
+                return True
+    return False

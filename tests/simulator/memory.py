@@ -1,0 +1,27 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memory of hosts and guests. Rules: xen-api ocaml/xapi/memory_check.ml; all sizes in bytes."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .database import Database
+
+
+def need(db: Database, vm: str) -> int:
+    """What a VM takes from its host when it starts."""
+    record = db.get("VM", vm)
+    start = record["memory_static_max"] if record["domain_type"] == "pv_in_pvh" else record["memory_dynamic_min"]
+    return int(start + record["memory_overhead"])
+
+
+def free(db: Database, host: str) -> int:
+    """What is left on a host, counting each VM that runs or is about to run there with its smallest size."""
+    record = db.get("host", host)
+    if not db.exists("host_metrics", record["metrics"]):
+        return 0
+    guests = (vm for vm in db.all("VM").values() if host in (vm["resident_on"], vm["scheduled_to_be_resident_on"]))
+    used = sum(vm["memory_dynamic_min"] + vm["memory_overhead"] for vm in guests)
+    return max(0, int(db.get("host_metrics", record["metrics"])["memory_total"] - record["memory_overhead"] - used))
