@@ -14,6 +14,7 @@ import yaml
 
 from .clock import iso
 from .modeltypes import NULL
+from .networking import free_bridge
 from .schema import DATA
 
 if t.TYPE_CHECKING:
@@ -60,6 +61,7 @@ def create_pool(db: Database, machine: Machine) -> None:
     telemetry = db.create("secret", value=str(uuid.uuid4()))
     next_week = iso(machine.world.clock.now() + WEEK)
     db.create("pool", restrictions=licence(), telemetry_uuid=telemetry, telemetry_next_collection=next_week, **values()["pool"])
+    free_bridge(db)  # the internal network takes a number before it gets its own name
     db.create("network", **values()["internal_network"])
 
 

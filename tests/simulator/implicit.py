@@ -124,15 +124,17 @@ _BY_FIELD: tuple[tuple[str, t.Callable[[str, str], Handler]], ...] = (
 )
 
 
-@functools.cache
 def handler(message: MessageType) -> Handler | None:
     """What follows from the fields for this message, if anything does."""
-    if not message.implicit:
-        return None
-    whole = _WHOLE.get(message.name)
+    return _handler(message.cls, message.name) if message.implicit else None
+
+
+@functools.cache
+def _handler(cls: str, name: str) -> Handler | None:
+    whole = _WHOLE.get(name)
     if whole:
-        return whole(message.cls)
+        return whole(cls)
     for prefix, make in _BY_FIELD:
-        if message.name.startswith(prefix):
-            return make(message.cls, message.name.removeprefix(prefix))
+        if name.startswith(prefix):
+            return make(cls, name.removeprefix(prefix))
     return None
