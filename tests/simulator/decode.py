@@ -112,9 +112,11 @@ def decode(type_: Type, value: t.Any, schema: Schema) -> t.Any:
     if scalar:
         return scalar(value)
     if type_.kind == "enum":
-        if _string(value) not in schema.enums[type_.name]:
+        wanted = _string(value).lower()  # ocaml-rpc compares the names of variants in lower case
+        found = next((name for name in schema.enums[type_.name] if name.lower() == wanted), None)
+        if found is None:
             raise failure("Unknown tag/contents")
-        return str(value)
+        return found
     if type_.kind == "set":
         if not isinstance(value, list):
             raise failure(f"Expected array, got '{show(value)}'")

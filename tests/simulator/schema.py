@@ -14,6 +14,10 @@ from .modeltypes import Type, blank, default_value, parse
 
 DATA = Path(__file__).parent / "data"
 # classes that never produce events
+_PUBLISHED = {  # calls whose name in the source is another than on the wire
+    "pool.transition_to_master": "pool.emergency_transition_to_master",
+    "pool.slave_reset_master": "pool.emergency_reset_master",
+}
 EVENTLESS = frozenset({"session", "user", "data_source", "sr_stat", "probe_result", "vdi_nbd_server_info", "event", "auth"})
 # fields xapi keeps but never shows; relations name one of them
 HIDDEN = {"task": {"session": "session ref", "user": "string"}}
@@ -172,7 +176,7 @@ class _Loader:
     def schema(self) -> Schema:
         classes = {c["name"]: self.cls(c) for c in self.model["classes"]}
         relations = tuple((*many.split("."), *one.split(".")) for many, one in self.meta["relations_many_to_one_side_first"])
-        emergency = frozenset(name[0].lower() + name[1:] for name in self.meta["emergency_calls_ocaml_ids"])
+        emergency = frozenset(_PUBLISHED.get(name, name[0].lower() + name[1:]) for name in self.meta["emergency_calls_ocaml_ids"])
         major, minor = map(int, self.meta["db_schema"].split("."))
         releases = tuple((code, name) for code, name in self.meta["releases_oldest_first"])
         return Schema(
