@@ -7,7 +7,8 @@ from __future__ import annotations
 import typing as t
 
 from . import fresh_storage, networking
-from .fresh_pool import MIB, create_drivers, create_pool, create_templates, level_cpus, licence, values
+from .fresh_pool import create_drivers, create_pool, create_templates, level_cpus, licence, values
+from .memory import MIB
 
 if t.TYPE_CHECKING:
     from .database import Database

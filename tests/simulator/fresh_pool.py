@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from .clock import iso
+from .memory import overhead
 from .modeltypes import NULL
 from .networking import free_bridge
 from .schema import DATA
@@ -21,7 +22,6 @@ if t.TYPE_CHECKING:
     from .database import Database
     from .world import Machine
 
-MIB = 1 << 20
 WEEK = 7 * 24 * 3600
 
 
@@ -110,12 +110,13 @@ def _create_template(db: Database, template: dict[str, t.Any]) -> None:
     taken = template.keys() - {"origin", "derivation", "disks_gib", "other_config", "domain_type"}
     fields = {name: template[name] for name in taken if name in db.schema.classes["VM"].fields}
     disks = "a clone gets its disks when it is provisioned" if "disks" in template["other_config"] else "a clone starts without disks"
-    overhead = template["memory_static_max"] // 128 + (3 + template["VCPUs_max"]) * MIB
+    kind = template.get("domain_type", "hvm")
+    taken_by_xen = overhead(template["memory_static_max"], template["VCPUs_max"], shim=kind == "pv_in_pvh")
     metrics = db.create("VM_metrics", memory_actual=0, VCPUs_number=0)
+    other_config = {"default_template": "true", "mac_seed": str(uuid.uuid4()), **template["other_config"]}
     db.create(
-        "VM", **values()["template"], **fields, name_description=f"Default template: {disks}", memory_overhead=overhead, metrics=metrics,
-        domain_type=template.get("domain_type", "hvm"),
-        other_config={"default_template": "true", "mac_seed": str(uuid.uuid4()), **template["other_config"]},
+        "VM", **values()["template"], **{"generation_id": "", **fields}, name_description=f"Default template: {disks}",
+        memory_overhead=taken_by_xen, metrics=metrics, domain_type=kind, other_config=other_config,
     )  # fmt: skip
 
 

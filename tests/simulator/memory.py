@@ -10,6 +10,18 @@ if t.TYPE_CHECKING:
     from .database import Database
 
 
+MIB = 1 << 20
+PAGE = 4096
+SHIM = 34 * MIB  # of a guest that runs PV inside PVH, as recorded
+
+
+def overhead(static_max: int, vcpus: int, *, shadow_multiplier: float = 1.0, shim: bool = False) -> int:
+    """What Xen needs beside the guest's own memory: shadow pages by size and vCPU, 38 pages for each vCPU, 2 MiB."""
+    shadow = max(MIB, int((256 * vcpus + 2 * (static_max // MIB)) * PAGE * shadow_multiplier))
+    vcpu_pages = -(-38 * PAGE * vcpus // MIB) * MIB
+    return 2 * MIB + -(-shadow // MIB) * MIB + vcpu_pages + (SHIM if shim else 0)
+
+
 def need(db: Database, vm: str) -> int:
     """What a VM takes from its host when it starts."""
     record = db.get("VM", vm)
