@@ -132,9 +132,12 @@ class Simulator:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
-        """What ``xapi-sim ctl`` prints; CalledProcessError if it refuses."""
+        """What ``xapi-sim ctl`` prints; RuntimeError tells why it refuses."""
         command = [str(LAUNCHER), "ctl", "--state", str(self.state), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+        return done.stdout
 
     def calls(self, since: int = 0) -> list[dict[str, t.Any]]:
         """The changing calls after a mark."""

@@ -82,8 +82,7 @@ def plays_of(module: str, table: Task, ready: Task) -> list[Task]:
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module_do_what_they_predict_and_only_once(module: str, tmp_path: Path) -> None:
     table = yaml.safe_load((CHECKOUT / f"tests/examples/{module}.yml").read_text()) or {}
-    arguments = [str(argument) for argument in table.get("simulator", ["--hosts", "2", "--joined"])]
-    arguments = [str(CHECKOUT / a) if a.startswith("tests/") else a for a in arguments]
+    arguments = [str(argument) for argument in table.get("simulator", ["--site", "examples"])]
     with Simulator(*arguments, "--speed", "0") as simulator:
         playbook = tmp_path / "examples.yml"
         playbook.write_text(json.dumps(plays_of(module, table, simulator.ready), indent=2))
