@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
+from decimal import Decimal
 
 from .errors import InvalidChange
 from .plan import Later, Plan
@@ -26,7 +27,7 @@ def size(text: str | int) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?\s*", str(text), re.IGNORECASE)
     if not match:
         raise InvalidChange(f"{text!r} is not a size.", hint="Give bytes or a number with KiB, MiB, GiB, TiB.")
-    return int(float(match[1]) * UNITS[match[2].lower()])
+    return int(Decimal(match[1]) * UNITS[match[2].lower()])
 
 
 def text_map(value: t.Mapping[t.Any, t.Any]) -> dict[str, str | None]:
@@ -110,8 +111,22 @@ class Table:
         return {
             f.option: have if want is None else f.wanted(have, want, objects)
             for f in self.fields
-            for have, want in [(observed.get(f.option, f.default), params.get(f.option))]
+            for have, want in [(observed.get(f.option, self._default(f, objects)), params.get(f.option))]
         }
+
+    def _default(self, f: Field, objects: Objects) -> t.Any:
+        """What a new object has; None for a field this release lacks."""
+        return None if self._lacks(f, objects) else f.default
+
+    def _lacks(self, f: Field, objects: Objects) -> bool:
+        """Whether records of this release do not have the field, as far as there is one to look at."""
+        known = next(iter(objects.all(self.cls).values()), None)
+        return known is not None and f.api not in known
+
+    def _unknown(self, f: Field, label: str) -> InvalidChange:
+        return InvalidChange(
+            f"{f.option} of {self.cls} {label!r} is not known to this host's release.", hint=f"Leave it out: no {self.cls}.{f.api}."
+        )
 
     def changes(self, plan: Plan, ref: str | Later, objects: Objects, record: Record | None = None, label: str = "") -> None:
         """One call for each field that differs. Raises InvalidChange for a fixed one or one this release lacks."""
@@ -120,9 +135,7 @@ class Table:
             if have == want:
                 continue
             if record is not None and f.api not in record:
-                raise InvalidChange(
-                    f"{f.option} of {self.cls} {label!r} is not known to this host's release.", hint=f"Leave it out: no {self.cls}.{f.api}."
-                )
+                raise self._unknown(f, label)
             if not f.writable:
                 raise InvalidChange(
                     f"{f.option} of {self.cls} {label!r} is fixed when it is created: it is {have!r}, the task wants {want!r}."
@@ -131,5 +144,9 @@ class Table:
             plan.add(f"{self.cls}.{message}", ref, f.wire(want, objects), what=f"set {f.option} of {self.cls} {label!r}")
 
     def record(self, after: t.Mapping[str, t.Any], objects: Objects) -> dict[str, t.Any]:
-        """The record for create(): every field it takes, as the plan wants it."""
-        return {f.api: f.wire(after[f.option], objects) for f in self.fields if f.creatable and after[f.option] is not None}
+        """The record for create(): every field it takes, as the plan wants it. Raises InvalidChange for one this release lacks."""
+        given = [f for f in self.fields if f.creatable and after[f.option] is not None]
+        for f in given:
+            if self._lacks(f, objects):
+                raise self._unknown(f, str(after.get("name", "")))
+        return {f.api: f.wire(after[f.option], objects) for f in given}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 import time
 import typing as t
@@ -39,7 +40,7 @@ def run(session: Session, method: str, params: t.Sequence[t.Any], *, timeout: fl
 
 def result_of(fragment: str) -> t.Any:
     """A task's result is a piece of XML-RPC: a value, or an array of values (xen-api: taskHelper.ml)."""
-    values = re.findall(r"<value>([^<]*)</value>", fragment)
+    values = [html.unescape(value) for value in re.findall(r"<value>([^<]*)</value>", fragment)]
     if "<array>" in fragment:
         return values
     return values[0] if values else ""
@@ -50,7 +51,7 @@ def _wait(session: Session, task: str, method: str, timeout: float, progress: Pr
     while True:
         left = end - time.monotonic()
         if left <= 0:
-            raise Timeout(f"{method} had reached {reached:.0%} after {timeout:.0f} seconds and goes on.", hint=f"Its task is {task}.")
+            raise Timeout(f"{method} had reached {reached:.0%} after {timeout:g} seconds and goes on.", hint=f"Its task is {task}.")
         block = min(POLL, left)
         try:
             batch = session.call("event.from", [f"task/{task}"], token, block, timeout=block + session.endpoint.timeout)
@@ -99,6 +100,6 @@ def wait_until(what: str, ready: t.Callable[[], object], *, timeout: float, paus
                 raise
             seen = e.message
         if time.monotonic() >= end:
-            raise Timeout(f"Waited {timeout:.0f} seconds for {what}; last seen: {seen}")
+            raise Timeout(f"Waited {timeout:g} seconds for {what}; last seen: {seen}")
         time.sleep(pause)
         pause = min(pause * 1.5, 3.0)

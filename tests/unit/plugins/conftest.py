@@ -24,7 +24,7 @@ Start = t.Callable[..., InProcess]
 Run = t.Callable[..., Result]
 
 
-class BadOptions(Exception):
+class BadOptions(ValueError):
     """Ansible refuses the options before the module sees them."""
 
 
@@ -79,8 +79,8 @@ def reach(sim: InProcess, host: int | str = 0) -> dict[str, t.Any]:
 def validated(module: seam.Module, params: Result) -> Result:
     """The parameters as Ansible hands them to a module. Raises BadOptions."""
     result = ArgumentSpecValidator(module.argument_spec, **module.rules).validate(copy.deepcopy(params))
-    if result.errors:
-        raise BadOptions(result.errors.msg)
+    if result.error_messages:
+        raise BadOptions("; ".join(result.error_messages))
     return t.cast("Result", result.validated_parameters)
 
 
@@ -98,10 +98,23 @@ def run(pool: t.Callable[[], InProcess]) -> Run:
 
 
 @pytest.fixture
-def session(pool: t.Callable[[], InProcess]) -> t.Iterator[Session]:
-    """A session of the test's own, to look at the pool with."""
-    with seam.session_for(validated(seam.Module({}, lambda *_: {}), reach(pool()))) as opened:
-        yield opened
+def session_to() -> t.Iterator[t.Callable[[InProcess], Session]]:
+    """Sessions of the test's own, to look at a pool with; they end with the test."""
+    opened: list[Session] = []
+
+    def log_in(sim: InProcess) -> Session:
+        opened.append(seam.log_in(validated(seam.Module({}, lambda *_: {}), reach(sim))))
+        return opened[-1]
+
+    yield log_in
+    for one in opened:
+        one.log_out()
+
+
+@pytest.fixture
+def session(pool: t.Callable[[], InProcess], session_to: t.Callable[[InProcess], Session]) -> Session:
+    """A session to the simulator of this test."""
+    return session_to(pool())
 
 
 def open_sessions(sim: InProcess) -> set[str]:

@@ -72,7 +72,7 @@ def play(sim: InProcess, tmp_path: Path) -> Play:
             *args,
             "play.yml",
         ]
-        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
         return Ran(done.returncode, done.stdout + done.stderr)
 
     return run
