@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import typing as t
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+if t.TYPE_CHECKING:
+    from .world import Machine
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class HostCertificate:
 
 def of_host(folder: Path, name: str, address: str) -> HostCertificate:
     """The host's certificate in that folder, made there unless it is there already."""
-    found = HostCertificate(folder / f"{name}.crt", folder / f"{name}.key")
+    found = HostCertificate(folder / f"{name}-{address}.crt", folder / f"{name}-{address}.key")
     if not (found.cert.exists() and found.key.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         _make(found, name, address)
@@ -73,3 +77,17 @@ def _make(target: HostCertificate, name: str, address: str) -> None:
     target.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
     target.key.chmod(0o600)
     target.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+
+def show(machine: Machine, certificate: HostCertificate) -> None:
+    """The machine's pool knows the certificate its host answers with."""
+    db = machine.pool.db
+    begin, end = (moment.strftime("%Y%m%dT%H:%M:%SZ") for moment in certificate.validity)
+    fields = {
+        "fingerprint": certificate.fingerprint(), "fingerprint_sha256": certificate.fingerprint(),
+        "fingerprint_sha1": certificate.fingerprint(hashes.SHA1()), "not_before": begin, "not_after": end,
+    }  # fmt: skip
+    for type_ in ("host", "host_internal"):
+        held = db.find("Certificate", host=machine.host_ref, type=type_)
+        ref = held[0] if held else db.create("Certificate", host=machine.host_ref, type=type_)
+        db.set("Certificate", ref, **{name: value for name, value in fields.items() if db.get("Certificate", ref)[name] != value})

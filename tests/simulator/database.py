@@ -71,7 +71,7 @@ class Database:
         self.generation = 0
         self.stamps: dict[str, dict[str, Stamp]] = defaultdict(dict)  # per class, oldest change first
         self.gone: list[Gone] = []
-        self.dirty: set[tuple[str, str]] = set()  # changed since the state was last saved
+        self.dirty: dict[tuple[str, str], None] = {}  # changed since the state was last saved, in order
         self.changed = changed
         self._relations = _Relations(self.schema)
 
@@ -113,7 +113,7 @@ class Database:
         self.tables[cls][ref] = record
         generation = self._next()
         self.stamps[cls][ref] = Stamp(generation, generation)
-        self.dirty.add((cls, ref))
+        self.dirty[cls, ref] = None
         self.set(cls, ref, **fields)
         return ref
 
@@ -143,7 +143,7 @@ class Database:
         stamp = self.stamps[cls].pop(ref)
         self.gone.append(Gone(cls, ref, stamp.created, self._next()))
         del self.gone[:-GONE_KEPT]
-        self.dirty.add((cls, ref))
+        self.dirty[cls, ref] = None
         self.changed()
 
     def add_to_map(self, cls: str, ref: str, field: str, key: t.Any, value: t.Any) -> None:
@@ -163,7 +163,7 @@ class Database:
         stamps = self.stamps[cls]
         created = stamps.pop(ref).created
         stamps[ref] = Stamp(created, self._next())
-        self.dirty.add((cls, ref))
+        self.dirty[cls, ref] = None
         self.changed()
 
     # inside ----------------------------------------------------------------------------------------------------------
@@ -213,4 +213,4 @@ class Database:
         self.tables[cls][ref] = {**self.schema.blank_record(cls), **record}
         generation = self._next()
         self.stamps[cls][ref] = Stamp(generation, generation)
-        self.dirty.add((cls, ref))
+        self.dirty[cls, ref] = None

@@ -14,11 +14,14 @@ class Cut(ConnectionResetError):
     """The connection ends without an answer."""
 
 
+KINDS = ("fail", "slow", "cut-before", "cut-after")
+
+
 @dataclass(eq=False)
 class Trigger:
     """Fires at the n-th matching call from now on; ``method`` None stands for any changing call."""
 
-    kind: str  # fail | cut_before | cut_after | slow
+    kind: str
     method: str | None
     nth: int = 1
     error: list[str] = field(default_factory=list)
@@ -32,6 +35,10 @@ class Trigger:
             return self.seen == self.nth
         return False
 
+    def __str__(self) -> str:
+        what = {"fail": f"fails with {' '.join(self.error)}", "slow": f"takes {self.seconds:g} s more"}.get(self.kind, self.kind)
+        return f"call {self.nth - self.seen} from now of {self.method or 'any changing method'}: {what}"
+
 
 class Faults:
     """The faults that wait to happen. Methods count calls from the moment they are asked for."""
@@ -40,29 +47,35 @@ class Faults:
         self.triggers: list[Trigger] = []
         self.absent: set[str] = set()  # machines that don't come back
 
+    def add(self, kind: str, method: str | None, *, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> None:
+        """fail, slow, cut-before or cut-after at the n-th call of a method (None: of any changing one), counted from now."""
+        if kind not in KINDS:
+            raise LookupError(f"no fault {kind}; there are {', '.join(KINDS)}")
+        self.triggers.append(Trigger(kind, method, nth, list(error), seconds))
+
     def fail(self, method: str, *, nth: int = 1, error: t.Sequence[str]) -> None:
-        """The n-th call of a method fails with this code and parameters."""
-        self.triggers.append(Trigger("fail", method, nth, list(error)))
+        """The n-th call of a method fails with this code and parameters, without effect."""
+        self.add("fail", method, nth=nth, error=error)
 
     def slow(self, method: str, seconds: float, *, nth: int = 1) -> None:
         """The n-th call of a method takes that many virtual seconds more."""
-        self.triggers.append(Trigger("slow", method, nth, seconds=seconds))
+        self.add("slow", method, nth=nth, seconds=seconds)
 
     def cut_before(self, method: str, *, nth: int = 1) -> None:
         """The connection ends at the n-th call of a method, which has no effect."""
-        self.triggers.append(Trigger("cut_before", method, nth))
+        self.add("cut-before", method, nth=nth)
 
     def cut_after(self, method: str, *, nth: int = 1) -> None:
         """The connection ends at the n-th call of a method, after it took effect."""
-        self.triggers.append(Trigger("cut_after", method, nth))
+        self.add("cut-after", method, nth=nth)
 
     def cut_before_change(self, nth: int) -> None:
         """Like cut_before, for the n-th changing call of any method."""
-        self.triggers.append(Trigger("cut_before", None, nth))
+        self.add("cut-before", None, nth=nth)
 
     def cut_after_change(self, nth: int) -> None:
         """Like cut_after, for the n-th changing call of any method."""
-        self.triggers.append(Trigger("cut_after", None, nth))
+        self.add("cut-after", None, nth=nth)
 
     def keep_down(self, machine: str) -> None:
         """The host does not come back from its next reboot or power-on."""
@@ -85,8 +98,8 @@ class Faults:
         for trigger in fired:
             if trigger.kind == "fail":
                 raise Fault(*trigger.error)
-            if trigger.kind == "cut_before":
+            if trigger.kind == "cut-before":
                 raise Cut(f"{method} was cut off before it took effect")
             seconds += trigger.seconds
-            cut = cut or trigger.kind == "cut_after"
+            cut = cut or trigger.kind == "cut-after"
         return seconds, cut

@@ -92,7 +92,7 @@ class Simulator:
 
     def __init__(self, *arguments: str, state: str | Path | None = None, port: int | None = None) -> None:
         self._temporary = None if state else tempfile.mkdtemp(prefix="xapi-sim-")
-        self.state = Path(state or t.cast("str", self._temporary))
+        self.state = Path(state or t.cast("str", self._temporary)).resolve()
         self.arguments = arguments
         self.port = port
         self.ready: dict[str, t.Any] = {}

@@ -267,6 +267,8 @@ class Server:
         certificate = certs.of_host(self.folder, machine.name, machine.address)
         endpoint = self.endpoints[machine.name] = Endpoint(self, machine, certificate)
         machine.endpoint = endpoint
+        with self.world.lock:
+            certs.show(machine, certificate)
         return endpoint
 
     async def _open_all(self) -> None:

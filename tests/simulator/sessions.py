@@ -55,4 +55,4 @@ def check(machine: Machine, session: str, message: MessageType) -> None:
     if record["is_local_superuser"] or message.roles is None or message.method in record["rbac_permissions"]:
         return
     allowed = ", ".join(name for name in ROLES if name in message.roles)
-    raise Fault("RBAC_PERMISSION_DENIED", message.method, f"No permission in user session. (Roles with this permission: {allowed})")
+    raise Fault("RBAC_PERMISSION_DENIED", message.method.lower(), f"No permission in user session. (Roles with this permission: {allowed})")

@@ -200,6 +200,13 @@ class World:
         """Real seconds pass; the lock is free meanwhile."""
         threading.Condition(self.lock).wait(seconds)
 
+    def show_release(self, release: str) -> None:
+        """Classes, fields and messages newer than that release of the data model are hidden. LookupError for an unknown one."""
+        self.schema = load(release)
+        self.release = release
+        for pool in self.pools:
+            pool.db.schema = self.schema
+
     # time ------------------------------------------------------------------------------------------------------------
     def after(self, seconds: float, action: str, **args: t.Any) -> None:
         """Runs a registered action once that many virtual seconds have passed; survives a restart (JSON arguments)."""
