@@ -115,8 +115,10 @@ class Table:
         }
 
     def _default(self, f: Field, objects: Objects) -> t.Any:
-        """What a new object has; None for a field this release lacks."""
-        return None if self._lacks(f, objects) else f.default
+        """What a new object has, as it will be read; None for a field this release lacks."""
+        if self._lacks(f, objects):
+            return None
+        return list(f.default) if isinstance(f.default, tuple) else f.default
 
     def _lacks(self, f: Field, objects: Objects) -> bool:
         """Whether records of this release do not have the field, as far as there is one to look at."""

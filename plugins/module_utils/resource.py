@@ -106,18 +106,22 @@ class Resource:
     def result(self, found: Found | None, plan: Plan) -> dict[str, t.Any]:
         """The object after the task; in check mode as it would be. What the host's release does not have (None) is left out."""
         known = {option: value for option, value in plan.after.items() if value is not None}
-        return {**known, **({"uuid": found.record["uuid"]} if found else {})}
+        return {**known, **({"uuid": found.record["uuid"]} if found and known else {})}
 
     # carrying out ---------------------------------------------------------------
     def session_on(self, host: str) -> Session:
-        """A session on another host than the coordinator, for operations that must be sent there."""
+        """A session on another host than the coordinator, for one operation that must be sent there; it ends with it."""
         raise NotImplementedError(f"{type(self).__name__} sends nothing to {host}")
 
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
         session = self.session_on(operation.on) if operation.on else self.session
-        if operation.slow:
-            return tasks.run(session, operation.method, params, timeout=float(self.params.get("task_timeout") or 3600))
-        return session.call(operation.method, *params)
+        try:
+            if operation.slow:
+                return tasks.run(session, operation.method, params, timeout=float(self.params.get("task_timeout") or 3600))
+            return session.call(operation.method, *params)
+        finally:
+            if operation.on:
+                session.log_out()
 
     def wait(self, step: Wait) -> None:
         tasks.wait_until(step.what, step.ready, timeout=step.timeout)

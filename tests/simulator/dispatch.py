@@ -120,14 +120,32 @@ def _behave(call: Call, message: MessageType, arguments: list[t.Any]) -> t.Any:
     return "" if value is None else value
 
 
-def _perform(call: Call, message: MessageType, arguments: list[t.Any]) -> t.Any:
+@dataclass(frozen=True)
+class Struck:
+    """What faults do to one call: seconds it takes more, whether the connection ends after it, or what is raised instead."""
+
+    seconds: float = 0.0
+    cut_after: bool = False
+    error: Fault | Cut | None = None
+
+
+def _strike(call: Call, message: MessageType) -> Struck:
+    try:
+        return Struck(*call.world.faults.strike(call.method, is_changing(message.method)))
+    except (Fault, Cut) as e:
+        return Struck(error=e)
+
+
+def _perform(call: Call, message: MessageType, arguments: list[t.Any], struck: Struck | None = None) -> t.Any:
     """Behaviour with faults, log and saved state around it; the lock is held."""
     world, changing = call.world, is_changing(message.method)
     entry: dict[str, t.Any] = {"method": message.method, "host": call.machine.name, "params": arguments}
     try:
-        extra, cut = world.faults.strike(call.method, changing)
-        if extra:
-            call.sleep(extra)
+        struck = struck or _strike(call, message)
+        if struck.error:
+            raise struck.error
+        if struck.seconds:
+            call.sleep(struck.seconds)
         value = _behave(call, message, arguments)
         entry["result"] = value
     except NotSimulated as e:
@@ -143,7 +161,7 @@ def _perform(call: Call, message: MessageType, arguments: list[t.Any]) -> t.Any:
         if changing:
             world.calls.append({"n": len(world.calls) + 1, **entry})
             world.save()
-    if cut:
+    if struck.cut_after:
         raise Cut(f"{call.method} was cut off after it took effect")
     return value
 
@@ -174,8 +192,14 @@ def run(machine: Machine, method: str, params: t.Sequence[t.Any]) -> Outcome:
             return Outcome(_perform(call, message, arguments), message.result)
         if not message.asynchronous:
             raise Fault("Fault", f"No async mode for this operation (rpc: {method})")
-        ref = tasks.start(call, lambda: _perform(call, message, arguments), message.result)
-        return Outcome(ref, Type("ref", "task"))
+        struck = _strike(call, message)
+        if isinstance(struck.error, Cut):  # the request never arrived: there is no task
+            return Outcome(_perform(call, message, arguments, struck), message.result)
+        ref, thread = tasks.start(call, lambda: _perform(call, message, arguments, struck), message.result)
+    if struck.cut_after:
+        thread.join()
+        raise Cut(f"{method} was cut off after it took effect")
+    return Outcome(ref, Type("ref", "task"))
 
 
 def dispatch(machine: Machine, method: str, params: t.Sequence[t.Any]) -> t.Any:

@@ -75,10 +75,9 @@ def progress(call: Call, fraction: float) -> None:
         call.db.set("task", call.task, progress=float(fraction))
 
 
-def start(call: Call, work: t.Callable[[], t.Any], result: Type) -> str:
-    """Runs the work in a thread of its own and returns the task at once. A connection cut after the call took effect raises Cut here."""
+def start(call: Call, work: t.Callable[[], t.Any], result: Type) -> tuple[str, threading.Thread]:
+    """Runs the work in a thread of its own and returns the task at once."""
     ref = call.task = create(call, f"Async.{call.method}", cancellable=True)
-    cut = threading.Event()
     world, db = call.world, call.db
 
     def body() -> None:
@@ -87,9 +86,8 @@ def start(call: Call, work: t.Callable[[], t.Any], result: Type) -> str:
                 finish_with(work(), result)
             except Fault as e:
                 fail(e)
-            except Cut:
+            except Cut:  # the caller's connection, not the task
                 finish(db, ref, world.clock.iso(), "success")
-                cut.set()
             except Exception as e:  # a bug in a behaviour must not leave a task pending for ever
                 fail(Fault("INTERNAL_ERROR", f"{type(e).__name__}: {e}"))
                 raise
@@ -101,5 +99,6 @@ def start(call: Call, work: t.Callable[[], t.Any], result: Type) -> str:
         status = "cancelled" if fault.code == "TASK_CANCELLED" else "failure"
         finish(db, ref, world.clock.iso(), status, error_info=fault.description)
 
-    threading.Thread(target=body, daemon=True, name=f"Async.{call.method}").start()
-    return ref
+    thread = threading.Thread(target=body, daemon=True, name=f"Async.{call.method}")
+    thread.start()
+    return ref, thread

@@ -20,6 +20,7 @@ ORDER = [
     "tasks",
     "stream",
     "refs",
+    "hosts",
     "wiring",
     "plan",
     "fields",
