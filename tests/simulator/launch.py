@@ -1,0 +1,44 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the simulator of this checkout, with the checkout's own Python where this one lacks what it needs. Standard library only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+NEEDED = ("aiohttp", "cryptography", "yaml")
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parents[1]
+OWN_PYTHON = CHECKOUT / ".venv/bin/python"
+RESTARTED = "XAPI_SIM_RESTARTED"  # in the environment of the second Python, so that there is no third
+
+
+def main() -> int:
+    """Runs the command line, or hands over to the Python that can."""
+    sys.path[:] = [p for p in sys.path if not p or Path(p).resolve() != HERE]  # our site.py is not Python's
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing or sys.version_info < (3, 11):
+        return hand_over(missing)
+    sys.path.insert(0, str(CHECKOUT / "tests"))
+    from simulator import cli
+
+    return cli.main()
+
+
+def hand_over(missing: list[str]) -> int:
+    """Never comes back unless that fails."""
+    if os.environ.get(RESTARTED):
+        print(f"xapi-sim: {OWN_PYTHON} lacks {', '.join(missing)}; remove .venv and run 'make .venv'", file=sys.stderr)
+        return 2
+    if not OWN_PYTHON.exists() and subprocess.call(["make", "-C", str(CHECKOUT), ".venv"], stdout=sys.stderr):
+        return 2
+    os.environ[RESTARTED] = "1"
+    os.execv(OWN_PYTHON, [str(OWN_PYTHON), str(Path(__file__).resolve()), *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
