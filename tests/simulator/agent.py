@@ -102,6 +102,7 @@ def say_hello(machine: Machine) -> None:
     machine.state[STARTING] = True
     db.set("host", machine.host_ref, enabled=False)
     hosts.set_live(db, machine.host_ref, True, machine.world.clock.iso())
+    db.set("host_metrics", db.get("host", machine.host_ref)["metrics"], memory_total=machine.memory)
     refresh_host(db, machine.host_ref)
     machine.world.after(START_UP, "agent started", machine=machine.name)
 
@@ -131,4 +132,4 @@ def halt_guests(db: Database, host: str) -> None:
             db.set("VM", ref, power_state=state, resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1)
             for cls in ("VBD", "VIF"):
                 for device in vm[f"{cls}s"]:
-                    db.set(cls, device, currently_attached=False, reserved=False)
+                    db.set(cls, device, currently_attached=False)

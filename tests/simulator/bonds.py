@@ -86,6 +86,8 @@ def move_vlan(db: Database, machine: Machine, vlan: str, base: str) -> None:
     else:
         _vlan, new = vlans.make(db, base, tag, record["network"])
     net.move_configuration(db, old, new)
+    for tunnel in record["tunnel_transport_PIF_of"]:
+        move_tunnel(db, machine, tunnel, new)
     db.destroy("VLAN", vlan)
     db.destroy("PIF", old)
     if plugged:

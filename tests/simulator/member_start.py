@@ -31,6 +31,9 @@ def run(machine: Machine, *, rebooted: bool) -> None:
         _copy_bonds(machine)
         _copy_vlans(call, machine)
         _copy_tunnels(call, machine)
+        for cluster in machine.pool.db.find("Cluster", pool_auto_join=True):
+            with contextlib.suppress(Fault):
+                call.call("Cluster.pool_resync", cluster)
         storage_attach.create_pbds_for_new_member(machine)
     _plug_pbds(machine)
 

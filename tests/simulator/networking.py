@@ -186,6 +186,12 @@ def refuse_protected(db: Database, pif: str) -> None:
         raise Fault("REDO_LOG_IS_ENABLED")
 
 
+def refuse_clustered(db: Database, pif: str) -> None:
+    """Raises CLUSTERING_ENABLED [cluster_host] when the cluster talks over this PIF."""
+    for ref in db.find("Cluster_host", PIF=pif, enabled=True):
+        raise Fault("CLUSTERING_ENABLED", ref)
+
+
 def refuse_management(db: Database, pif: str) -> None:
     """Raises PIF_IS_MANAGEMENT_INTERFACE."""
     record = db.get("PIF", pif)

@@ -62,8 +62,7 @@ def _check_members(db: Database, members: list[str], hosts: list[str]) -> None:
 def _check_member(db: Database, member: str) -> None:
     record = db.get("PIF", member)
     net.refuse_unmanaged(db, member)
-    if net.is_member(db, record):
-        raise Fault("PIF_ALREADY_BONDED", member)
+    net.refuse_bonded(db, member)
     if record["VLAN"] >= 0:
         raise Fault("PIF_VLAN_EXISTS", record["device"])
     if record["tunnel_access_PIF_of"]:

@@ -35,7 +35,7 @@ def create(call: Call, record: dict[str, t.Any]) -> str:
 def destroy(call: Call, self: str) -> None:
     """Detached VIFs go with it."""
     record = call.db.get("network", self)
-    attached = [vif for vif in record["VIFs"] if call.db.get("VIF", vif)["currently_attached"] or call.db.get("VIF", vif)["reserved"]]
+    attached = [vif for vif in record["VIFs"] if call.db.get("VIF", vif)["currently_attached"]]
     if attached:
         raise Fault("NETWORK_CONTAINS_VIF", *attached)
     if record["PIFs"]:

@@ -55,6 +55,7 @@ def forget(call: Call, self: str) -> None:
     if record["tunnel_transport_PIF_of"] or record["tunnel_access_PIF_of"]:
         raise Fault("PIF_TUNNEL_STILL_EXISTS", self)
     net.refuse_protected(db, self)
+    net.refuse_clustered(db, self)
     if record["sriov_physical_PIF_of"]:
         raise Fault("PIF_SRIOV_STILL_EXISTS", self)
     if record["sriov_logical_PIF_of"]:
@@ -103,9 +104,8 @@ def unplug(call: Call, self: str) -> None:
 @message("PIF.set_disallow_unplug")
 def set_disallow_unplug(call: Call, self: str, value: bool) -> None:
     """Clustering needs it kept."""
-    for ref, cluster_host in call.db.all("Cluster_host").items():
-        if not value and cluster_host["PIF"] == self and cluster_host["enabled"]:
-            raise Fault("CLUSTERING_ENABLED", ref)
+    if not value:
+        net.refuse_clustered(call.db, self)
     call.db.set("PIF", self, disallow_unplug=value)
 
 

@@ -19,14 +19,15 @@ if t.TYPE_CHECKING:
 
 @message("PIF.reconfigure_ip")
 def reconfigure_ip(call: Call, self: str, mode: str, IP: str, netmask: str, gateway: str, DNS: str) -> None:
-    """An attached interface takes its address at once, a detached one is never plugged for it."""
+    """An attached interface takes its address at once, a detached one is never plugged for it. Other name servers alone are always fine."""
     db = call.db
     record = db.get("PIF", self)
     machine = at_host(call, record["host"])
     new = {"ip_configuration_mode": mode, "IP": IP, "netmask": netmask, "gateway": gateway}
     net.refuse_unmanaged(db, self)
     if mode != "Static" or any(record[name] != value for name, value in new.items()):
-        net.refuse_protected(db, self)  # nothing but other name servers is harmless
+        net.refuse_protected(db, self)
+        net.refuse_clustered(db, self)
     _check_ipv4(mode, new)
     if mode == "None" and record["management"] and record["primary_address_type"] == "IPv4":
         raise Fault("PIF_IS_MANAGEMENT_INTERFACE", self)
@@ -60,6 +61,7 @@ def reconfigure_ipv6(call: Call, self: str, mode: str, IPv6: str, gateway: str, 
     machine = at_host(call, record["host"])
     net.refuse_unmanaged(db, self)
     net.refuse_protected(db, self)
+    net.refuse_clustered(db, self)
     if gateway and not _valid_ip(gateway):
         raise Fault("INVALID_IP_ADDRESS_SPECIFIED", "gateway")
     if (IPv6 or mode == "Static") and not _valid_cidr(IPv6):

@@ -68,5 +68,7 @@ def destroy(call: Call, self: str) -> None:
     if record["VLAN"] < 0:
         raise Fault("PIF_IS_PHYSICAL")
     call.call("PIF.unplug", untagged)
+    for tunnel in record["tunnel_transport_PIF_of"]:  # xapi leaves them to its garbage collector
+        call.call("tunnel.destroy", tunnel)
     db.destroy("VLAN", self)
     db.destroy("PIF", untagged)
