@@ -127,7 +127,7 @@ def test_a_task_lost_in_a_restart_of_the_coordinator_has_an_unknown_outcome(sim,
             machine.come_up()
 
     threading.Timer(0.1, restart).start()
-    with pytest.raises(OutcomeUnknown, match="restarted|connection was lost"):
+    with pytest.raises(OutcomeUnknown, match=r"restarted|connection was lost"):
         tasks.run(session, "network.create", [NETWORK], timeout=10)
 
 
