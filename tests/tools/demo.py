@@ -31,7 +31,7 @@ def run(simulator: Simulator) -> str:
 
 
 def main() -> None:
-    with Simulator("--site", str(SITE), "--speed", "0", port=8443) as simulator:
+    with Simulator("--site", str(SITE), "--speed", "0") as simulator:
         names = ", ".join(f"{host.name} on {host.url}" for host in simulator.hosts)
         print(f"Simulated hosts: {names}\n\nFirst run of {PLAYBOOK.relative_to(CHECKOUT)}:", flush=True)
         first = run(simulator)
