@@ -102,7 +102,7 @@ class Session(Base):  # type: ignore[misc]
         """End the session; one that is gone already is as good."""
         try:
             if self._session:
-                self._send("session.logout", (self._session,), repeatable=False)
+                self._send_once("session.logout", (self._session,), repeatable=False, timeout=None)
         except XenError:
             pass
         finally:

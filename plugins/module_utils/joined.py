@@ -22,7 +22,8 @@ except ImportError:
 MASK = "********"
 SECRET_FIELDS = {("secret", "value"), ("Cluster", "cluster_token")}
 _SECRET_KEY = re.compile(r"pass(word|wd|phrase)|secret|token|private_?key|credential", re.IGNORECASE)
-_SECRET_PART = re.compile(r"(?i)((?:pass(?:word|wd|phrase)?|secret|token)=|://[^/\s:@]*:)[^\s,;&@]+")
+_SECRET_PART = re.compile(r"(?i)((?:pass(?:word|wd|phrase)?|secret|token)=)[^\s,;&]+")
+_LOGIN_IN_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -42,7 +43,8 @@ def _masked_value(key: str, value: str) -> str:
     # a key such as chappassword_secret holds the uuid of a secret, which is none
     if value and _SECRET_KEY.search(key) and not _UUID.fullmatch(value):
         return MASK
-    return _SECRET_PART.sub(rf"\1{MASK}", value) if "=" in value or "://" in value else value
+    value = _SECRET_PART.sub(rf"\1{MASK}", value) if "=" in value else value
+    return _LOGIN_IN_URL.sub(rf"\1{MASK}", value) if "://" in value else value
 
 
 class Reference(str):
