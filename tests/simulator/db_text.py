@@ -15,7 +15,9 @@ from .modeltypes import EPOCH, NULL, Type
 _PROTECTED = re.compile(r"%([._tnr%])")
 _PLAIN = {".": " ", "_": "  ", "t": "\t", "n": "\n", "r": "\r", "%": "%"}
 _PROTECT = str.maketrans({" ": "%.", "\t": "%t", "\n": "%n", "\r": "%r", "%": "%%"})
-_SIGN = re.compile(r"""\s*(?:(?P<open>\()|(?P<close>\))|'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<word>[^\s()'"]+))""", re.S)
+_SIGN = re.compile(
+    r"""\s*(?:(?P<open>\()|(?P<close>\))|'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<word>[^\s()'"]+))""", re.S
+)
 _ESCAPE = re.compile(r"\\(.)", re.S)
 
 Tree = t.Union[str, list["Tree"]]  # noqa: UP007 - an alias that names itself

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 NEEDED = ("aiohttp", "cryptography", "yaml")
 HERE = Path(__file__).resolve().parent
@@ -22,20 +24,18 @@ def main() -> int:
     sys.path[:] = [p for p in sys.path if not p or Path(p).resolve() != HERE]  # our site.py is not Python's
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing or sys.version_info < (3, 11):
-        return hand_over(missing)
+        hand_over(missing)
     sys.path.insert(0, str(CHECKOUT / "tests"))
-    from simulator import cli
-
-    return cli.main()
+    return int(importlib.import_module("simulator.cli").main())
 
 
-def hand_over(missing: list[str]) -> int:
-    """Never comes back unless that fails."""
+def hand_over(missing: list[str]) -> NoReturn:
+    """The checkout's own Python goes on; exit status 2 where that can't be."""
     if os.environ.get(RESTARTED):
         print(f"xapi-sim: {OWN_PYTHON} lacks {', '.join(missing)}; remove .venv and run 'make .venv'", file=sys.stderr)
-        return 2
+        sys.exit(2)
     if not OWN_PYTHON.exists() and subprocess.call(["make", "-C", str(CHECKOUT), ".venv"], stdout=sys.stderr):
-        return 2
+        sys.exit(2)
     os.environ[RESTARTED] = "1"
     os.execv(OWN_PYTHON, [str(OWN_PYTHON), str(Path(__file__).resolve()), *sys.argv[1:]])
 

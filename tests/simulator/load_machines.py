@@ -43,7 +43,10 @@ def _machine(world: World, pool: Pool, ref: str, address: str) -> Machine:
     count = len(host["host_CPUs"]) or int(info.get("cpu_count", 1))
     return Machine(
         world, name, address, metrics.get("memory_total", 0), pool, host_ref=ref, vendor=info.get("vendor", ""),
-        cpus={"count": count, "sockets": int(info.get("socket_count", 1)), "model": info.get("modelname", ""), "speed": info.get("speed", "0")},
+        cpus={
+            "count": count, "sockets": int(info.get("socket_count", 1)), "model": info.get("modelname", ""),
+            "speed": info.get("speed", "0"),
+        },
         features=next((info[k] for k in _FEATURES if info.get(k)), ""), nics=_nics(db, ref), product=_product(host),
         power_on=host["power_on_mode"], state={"iscsi_iqn": host["iscsi_iqn"] or host["other_config"].get("iscsi_iqn", "")},
     )  # fmt: skip

@@ -62,13 +62,13 @@ class Endpoint:
         self.server, self.machine, self.certificate = server, machine, certificate
         self._context = certificate.context()
         self._listener: asyncio.Server | None = None
-        self._protocol: web.Server[t.Any] | None = None
+        self._protocol: web.Server | None = None
 
     async def listen(self) -> None:
         """Opens the port; OSError if it is taken."""
         if self._listener is not None:
             return
-        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None)  # type: ignore[arg-type]
+        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None)
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocol, self.machine.address, self.server.port, ssl=self._context, reuse_address=True
         )
@@ -173,9 +173,17 @@ class Endpoint:
         try:
             reply = await self.server.thread(self._handle, exchange, route, dict(request.cookies))
         except Refused as e:
+            if e.status == 302:
+                return web.Response(status=302, headers={**_NO_CACHE, "Location": self._with_port(e.detail)})
             asks = {"WWW-Authenticate": f'Basic realm="{route.realm}"'} if e.status == 401 else None
             return _page(e.status, e.detail, asks)
         return await self._stream(request, reply)
+
+    def _with_port(self, url: str) -> str:
+        """All hosts listen on the simulator's port, where real ones have 443."""
+        scheme, _slashes, rest = url.partition("//")
+        address, slash, path = rest.partition("/")
+        return f"{scheme}//{address}:{self.server.port}{slash}{path}"
 
     def _handle(self, exchange: Exchange, route: handlers.Route, cookies: dict[str, str]) -> Reply:
         with exchange.world.lock:

@@ -23,18 +23,18 @@ ROLES = {
     "vm-operator": "fb8d4ff9-310c-a959-0613-54101535d3d5",
     "read-only": "7233b8e3-eacb-d7da-2c95-f2e581cdbf4e",
 }
-_NAMES = {f"OpaqueRef:{uuid}": name for name, uuid in ROLES.items()}
+NAMES = {f"OpaqueRef:{uuid}": name for name, uuid in ROLES.items()}
 
 
 def role_names(db: Database, subject: str) -> frozenset[str]:
     """The roles a subject has been given."""
-    return frozenset(_NAMES[ref] for ref in db.get("subject", subject)["roles"] if ref in _NAMES)
+    return frozenset(NAMES[ref] for ref in db.get("subject", subject)["roles"] if ref in NAMES)
 
 
 def permissions(schema: Schema, roles: frozenset[str]) -> list[str]:
-    """The messages these roles may send."""
+    """Names of the messages these roles may send, lower case as xapi keeps them."""
     every = (m for c in schema.classes.values() for m in c.messages.values())
-    return [m.method for m in every if m.roles is not None and m.roles & roles] if roles else []
+    return [m.method.lower() for m in every if m.roles is not None and m.roles & roles] if roles else []
 
 
 def check(machine: Machine, session: str, message: MessageType) -> None:
@@ -52,7 +52,7 @@ def check(machine: Machine, session: str, message: MessageType) -> None:
     now = machine.world.clock.iso()
     if record["last_active"] != now:
         db.note("session", session, last_active=now)
-    if record["is_local_superuser"] or message.roles is None or message.method in record["rbac_permissions"]:
+    if record["is_local_superuser"] or message.roles is None or message.method.lower() in record["rbac_permissions"]:
         return
     allowed = ", ".join(name for name in ROLES if name in message.roles)
     raise Fault("RBAC_PERMISSION_DENIED", message.method.lower(), f"No permission in user session. (Roles with this permission: {allowed})")

@@ -194,7 +194,7 @@ class Simulation:
     def _known_host(self, name: str | None) -> str:
         if name not in self.world.machines:
             raise Refusal(f"no host {name}; there are {', '.join(self.world.machines)}")
-        return t.cast("str", name)
+        return name
 
     def _known_method(self, name: str | None) -> str | None:
         cls, _dot, message = (name or "").removeprefix("Async.").partition(".")

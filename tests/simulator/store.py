@@ -101,7 +101,7 @@ class Store:
         self._put("world", json.dumps(_world(world)))
         pickled = pickle.dumps(world.storage)  # quicker to compare than its JSON is to make
         if pickled != self._storage:
-            self._put("storage", json.dumps(world.storage.dump() if world.storage else None))
+            self._put("storage", json.dumps(world.storage.dump()))
             self._storage = pickled
         names = [pool.name for pool in world.pools]
         marks = ",".join("?" * len(names))
@@ -132,7 +132,7 @@ class Store:
         world.segments = kept["segments"]
         world.agenda = kept["agenda"]
         world.faults.absent.update(kept["absent"])
-        world.storage = Storage.restore(parts["storage"]) if parts["storage"] else {}
+        world.storage = Storage.restore(parts["storage"])
         pools = {name: self._load_pool(world, name, generation) for name, generation in kept["pools"].items()}
         for saved in kept["machines"]:
             machine = _machine(world, saved, pools)
@@ -157,7 +157,8 @@ class Store:
 def _world(world: World) -> dict[str, t.Any]:
     """All but the objects and the storage."""
     machines = [
-        {**{name: getattr(m, name) for name in _MACHINE}, "nics": [asdict(n) for n in m.nics], "pool": m.pool.name} for m in world.machines.values()
+        {**{name: getattr(m, name) for name in _MACHINE}, "nics": [asdict(n) for n in m.nics], "pool": m.pool.name}
+        for m in world.machines.values()
     ]
     return {
         "speed": world.clock.speed, "now": world.clock.now(), "release": world.release, "credentials": world.credentials,

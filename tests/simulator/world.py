@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import behaviours
 from .clock import Clock
@@ -108,7 +110,7 @@ class Machine:
     @property
     def is_coordinator(self) -> bool:
         """Whether its pool's record names it."""
-        return self.pool.pool["master"] == self.host_ref
+        return bool(self.pool.pool["master"] == self.host_ref)
 
     @property
     def emergency(self) -> bool:
@@ -166,6 +168,7 @@ class World:
         self._agenda_changed = threading.Condition(self.lock)
         self._scheduler: threading.Thread | None = None
         self._stopped = False
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     # pools and machines ----------------------------------------------------------------------------------------------
     def new_pool(self) -> Pool:
@@ -234,6 +237,15 @@ class World:
         with self.lock:
             self._stopped = True
             self._agenda_changed.notify_all()
+
+    @property
+    def folder(self) -> Path:
+        """Where data lies that is too big for a record: the state's folder, or a temporary one."""
+        if self.store:
+            return self.store.folder
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="xapi-sim-")
+        return Path(self._temporary.name)
 
     def save(self) -> None:
         """Writes what changed to disk, if there is a place for it; call with the lock held."""

@@ -40,7 +40,7 @@ class _Subscription:
             self.classes[cls] = known | set(ref) if ref else None
 
     def covers(self, cls: str, ref: str) -> bool:
-        refs = self.classes.get(cls, frozenset())
+        refs = self.classes.get(cls, set())
         return refs is None or ref in refs
 
 

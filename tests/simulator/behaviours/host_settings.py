@@ -8,10 +8,11 @@ import string
 import typing as t
 
 from .. import operations
-from ..errors import Fault, NotSimulated
+from ..errors import Fault
 from ..hosts import at_host
 from ..modeltypes import NULL
 from . import message
+from .subject import enable_on
 
 if t.TYPE_CHECKING:
     from ..dispatch import Call
@@ -138,11 +139,8 @@ def apply_edition(call: Call, host: str, edition: str, force: bool) -> None:
 
 @message("host.enable_external_auth")
 def enable_external_auth(call: Call, host: str, config: dict[str, str], service_name: str, auth_type: str) -> None:
-    """Raises AUTH_UNKNOWN_TYPE [type]; directories are not simulated."""
-    call.db.get("host", host)
-    if auth_type != "AD":
-        raise Fault("AUTH_UNKNOWN_TYPE", auth_type)
-    raise NotSimulated("host.enable_external_auth")
+    """Raises AUTH_UNKNOWN_TYPE [type], AUTH_ALREADY_ENABLED [type, service]."""
+    enable_on(call, host, config, service_name, auth_type)
 
 
 @message("host.disable_external_auth")

@@ -9,8 +9,10 @@ import importlib
 import pkgutil
 import typing as t
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from ..errors import Fault
+from ..sessions import role_names
 
 if t.TYPE_CHECKING:
     from ..database import Database
@@ -27,7 +29,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """An HTTP status instead of an answer; ``detail`` goes into the page of a 500."""
+    """An HTTP status instead of an answer; ``detail`` goes into the page of a 500, and is the new address of a 302."""
 
     def __init__(self, status: int, detail: str = "") -> None:
         super().__init__(status, detail)
@@ -67,6 +69,10 @@ class Exchange:
                 return found[0]
         raise Refused(404)
 
+    def elsewhere(self, host: str) -> Refused:
+        """What sends the client to another host of the pool, with the same query."""
+        return Refused(302, f"https://{self.db.get('host', host)['address']}{self.path}?{urlencode(self.query)}")
+
 
 Handler = t.Callable[[Exchange], Reply]
 
@@ -97,8 +103,9 @@ def handler(method: str, path: str, role: str | None, realm: str = "") -> t.Call
 @functools.cache
 def load() -> None:
     """Imports every file of this folder, once."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    for name in sorted(names, key=lambda name: name == "small"):  # it fills what the others leave open
+        importlib.import_module(f"{__name__}.{name}")
 
 
 def find(method: str, path: str) -> Route:
@@ -120,8 +127,6 @@ def allowed(exchange: Exchange, route: Route) -> bool:
     if record["is_local_superuser"]:
         return True
     high_enough = ROLE_ORDER[: ROLE_ORDER.index(route.role) + 1]
-    from ..sessions import role_names
-
     return bool(role_names(exchange.db, record["subject"]) & set(high_enough))
 
 
