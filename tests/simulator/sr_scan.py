@@ -47,8 +47,8 @@ def record_at(db: Database, sr: str, location: str) -> str | None:
 def put(db: Database, sr: str, disk: Disk) -> str:
     """The VDI record of a disk, made or brought up to date. Names come from the medium only when the record is made."""
     fields: dict[str, t.Any] = {
-        "virtual_size": disk.virtual_size, "physical_utilisation": disk.physical_utilisation, "read_only": disk.read_only,
-        "managed": disk.managed, "sm_config": disk.sm_config, "is_tools_iso": disk.sm_config.get("xs-tools") == "true",
+        "virtual_size": disk.virtual_size, "physical_utilisation": disk.physical_utilisation, "managed": disk.managed,
+        "sm_config": disk.sm_config, "is_tools_iso": disk.sm_config.get("xs-tools") == "true",
     }  # fmt: skip
     vdi = record_at(db, sr, disk.location)
     if vdi is None:
@@ -64,5 +64,6 @@ def _identity(db: Database, disk: Disk) -> dict[str, t.Any]:
     of = db.find("VDI", uuid=disk.snapshot_of) if disk.snapshot_of else []
     return {
         "name_label": disk.name_label, "name_description": disk.name_description, "type": disk.type, "sharable": disk.sharable,
+        "read_only": disk.read_only,
         "is_a_snapshot": disk.is_a_snapshot, "snapshot_of": of[0] if of else NULL, "snapshot_time": disk.snapshot_time,
     }  # fmt: skip

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attaching SRs to a machine: one PBD, all of a host that starts, those a new member needs, those of a host that leaves.
+"""Attaching SRs to a machine: one PBD, those a new member needs, those of a host that leaves.
 
 Rules: xen-api ocaml/xapi/xapi_pbd.ml, create_storage.ml, xapi_host.ml, xapi_pool.ml.
 """
@@ -12,7 +12,6 @@ import typing as t
 from . import sr_operations, sr_scan
 from .behaviours.sr_types import Context, driver_of
 from .errors import Fault
-from .hosts import alert
 from .modeltypes import NULL
 from .secrets_of import clean_out, own
 
@@ -21,7 +20,6 @@ if t.TYPE_CHECKING:
     from .world import Machine
 
 NO_SYNC = ("sync_create_pbds", "nosync")
-PLUG_FAILED = "PBD_PLUG_FAILED_ON_SERVER_START"
 
 
 def context(machine: Machine, pbd: str) -> Context:
@@ -88,37 +86,10 @@ def pbds_of(machine: Machine) -> list[str]:
     return list(machine.host_record()["PBDs"])
 
 
-def plug_all(machine: Machine) -> list[str]:
-    """Start of a host: nothing is attached, then every PBD is tried; returns the PBDs that failed, each of which leaves a message."""
-    db, failed = machine.pool.db, []
-    for pbd in pbds_of(machine):
-        db.set("PBD", pbd, currently_attached=False)
-    for pbd in pbds_of(machine):
-        try:
-            attach(machine, pbd)
-        except Fault as fault:
-            failed.append(pbd)
-            sr = db.get("SR", db.get("PBD", pbd)["SR"])
-            body = f"The SR {sr['name_label']} could not be attached to {machine.name}: {', '.join(fault.description)}"
-            alert(db, machine.world.clock.iso(), PLUG_FAILED, "PBD", db.get("PBD", pbd)["uuid"], body)
-    return failed
-
-
-def unplug_all(machine: Machine) -> list[str]:
-    """Shutdown, reboot or leaving: every PBD that no guest uses is detached; returns those that stay attached."""
-    stay = []
-    for pbd in pbds_of(machine):
-        try:
-            detach(machine, pbd)
-        except Fault:
-            stay.append(pbd)
-    return stay
-
-
 def create_pbds_for_new_member(machine: Machine) -> list[str]:
     """A member gets a PBD, unplugged, for every shared SR the coordinator has one of; the same device_config with secrets of its own.
 
-    Pool other_config sync_create_pbds=nosync turns it off. The host object must be in the pool's database; ``plug_all`` comes later.
+    Pool other_config sync_create_pbds=nosync turns it off. The host object must be in the pool's database.
     """
     db = machine.pool.db
     pool = machine.pool.pool

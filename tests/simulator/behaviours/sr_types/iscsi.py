@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...sm_errors import backend
 from ...sm_xml import ISCSI_PORT, iqns, luns
 from ...storage import Place, Server, Target
 from .base import Context
 from .luns import LunDriver
-from .lvm import LunLvm, free_luns, pick
+from .lvm import LunLvm, pick
 
 ANY = "*"
 
@@ -65,10 +63,10 @@ class LvmOverIscsi(LunLvm):
     types: tuple[str, ...] = ("lvmoiscsi",)
 
     def place(self, ctx: Context) -> Place:
-        """107 with the list of LUNs when none is named, 19 for one the target does not have."""
+        """107 with the list of all LUNs when none is named (those in use too: print_LUNs), 19 for one the target does not have."""
         found = targets(ctx)
         if not ctx.device_config.get("SCSIid"):
-            raise backend(107, output=luns(replace(target, luns=free_luns(ctx, target.luns)) for target in found))
+            raise backend(107, output=luns(found))
         return pick(ctx, [lun for target in found for lun in target.luns])
 
 

@@ -84,8 +84,14 @@ class VhdDriver(Driver):
         self._need(ctx, taken)
         uuid = new_uuid()
         disk = replace(wanted, uuid=uuid, location=uuid, virtual_size=size, physical_utilisation=taken, sm_config=self.describe(wanted))
-        repository.disks[uuid] = disk
+        repository.disks[uuid] = self.kept(disk)
         return disk
+
+    def kept(self, disk: Disk) -> Disk:
+        """A file has no room for names, type and what it is a snapshot of; a volume group has."""
+        if self.keeps_names:
+            return disk
+        return Disk(disk.uuid, disk.location, disk.virtual_size, disk.physical_utilisation, sm_config=dict(disk.sm_config))
 
     def describe(self, wanted: Disk) -> dict[str, str]:
         """sm_config of a new disk."""
@@ -140,13 +146,14 @@ class VhdDriver(Driver):
         uuid = new_uuid()
         copy = replace(wanted, uuid=uuid, location=uuid, virtual_size=disk.virtual_size, physical_utilisation=empty)
         copy.sm_config = {**self.describe(copy), PARENT: base.uuid}
-        repository.disks |= {base.location: base, uuid: copy}
+        repository.disks |= {base.location: base, uuid: self.kept(copy)}
         return copy
 
     def vdi_clone(self, ctx: Context, location: str, wanted: Disk) -> Disk:
         """A snapshot that is as large as a disk in use."""
         copy = self.vdi_snapshot(ctx, location, wanted)
         copy.physical_utilisation = self.writable(ctx, copy.virtual_size)
+        self.repository(ctx).disks[copy.location].physical_utilisation = copy.physical_utilisation
         return copy
 
     def _depth(self, repository: Repository, disk: Disk) -> int:

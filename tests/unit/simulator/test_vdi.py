@@ -1,0 +1,333 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.domzero.xen.tests.simulator.behaviours.sr_types.vhd import LONGEST_CHAIN
+from ansible_collections.domzero.xen.tests.simulator.modeltypes import NULL
+from ansible_collections.domzero.xen.tests.unit.simulator import storing
+from ansible_collections.domzero.xen.tests.unit.simulator.storing import NFS, NFS_ISO, Storing
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@pytest.fixture
+def pool() -> Storing:
+    return storing.pool(1)
+
+
+@pytest.fixture
+def nfs(pool: Storing) -> str:
+    return pool.sr("nfs", NFS)
+
+
+def guest_with(pool: Storing, disk: str, **fields: object) -> str:
+    guest = pool.db.create("VM", name_label="guest", power_state="Running", resident_on=pool.host)
+    vbd: dict[str, object] = {"currently_attached": True, "empty": False, "mode": "RW", **fields}
+    return pool.db.create("VBD", VM=guest, VDI=disk, **vbd)
+
+
+def use(pool: Storing, sr: str) -> tuple[int, int]:
+    record = pool.record("SR", sr)
+    return record["physical_utilisation"], record["virtual_allocation"]
+
+
+# making and growing --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("asked", "got"), [(0, 2 * MIB), (1, 2 * MIB), (2 * MIB, 2 * MIB), (2 * MIB + 1, 4 * MIB), (GIB, GIB)])
+def test_a_size_is_rounded_up_to_2_mib(pool: Storing, nfs: str, asked: int, got: int) -> None:
+    assert pool.record("VDI", pool.vdi(nfs, asked))["virtual_size"] == got
+
+
+def test_a_dummy_sr_takes_any_size(pool: Storing) -> None:
+    assert pool.record("VDI", pool.vdi(pool.sr("dummy", {}), 1000))["virtual_size"] == 1000
+
+
+@pytest.mark.parametrize("size", [2041 * GIB, -1])
+def test_an_impossible_size_is_refused(pool: Storing, nfs: str, size: int) -> None:
+    assert pool.refused("VDI.create", fields_of(nfs, size))[0] == "SR_BACKEND_FAILURE_79"
+
+
+def fields_of(sr: str, size: int = GIB, **more: object) -> dict[str, object]:
+    return {"SR": sr, "virtual_size": size, "type": "user", "sharable": False, "read_only": False, "other_config": {}, **more}
+
+
+def test_a_thick_sr_runs_out_of_space_and_a_thin_one_does_not(pool: Storing, nfs: str) -> None:
+    pool.vdi(nfs, 2000 * GIB)
+    pool.vdi(nfs, 2000 * GIB)
+    thick = pool.sr("lvmoiscsi", pool.iscsi)
+    pool.vdi(thick, 900 * GIB)
+    assert pool.refused("VDI.create", fields_of(thick, 200 * GIB))[0] == "SR_BACKEND_FAILURE_44"
+    assert pool.refused("VDI.resize", pool.vdi(thick, GIB), 200 * GIB)[0] == "SR_BACKEND_FAILURE_44"
+
+
+def test_a_thick_disk_takes_whole_extents_and_its_metadata(pool: Storing) -> None:
+    thick = pool.sr("lvmoiscsi", pool.iscsi)
+    taken = pool.record("VDI", pool.vdi(thick, GIB))["physical_utilisation"]
+    assert taken % (4 * MIB) == 0
+    assert GIB < taken < GIB + 16 * MIB
+    assert use(pool, thick) == (taken, GIB)
+
+
+def test_a_thin_disk_takes_next_to_nothing(pool: Storing, nfs: str) -> None:
+    assert pool.record("VDI", pool.vdi(nfs, GIB))["physical_utilisation"] < MIB
+
+
+def test_a_disk_has_the_fields_it_was_given(pool: Storing, nfs: str) -> None:
+    wanted = {
+        "name_label": "n",
+        "name_description": "d",
+        "sharable": True,
+        "other_config": {"a": "b"},
+        "tags": ["t"],
+        "xenstore_data": {"x": "y"},
+    }
+    record = pool.record("VDI", pool("VDI.create", fields_of(nfs, **wanted)))
+    assert {name: record[name] for name in wanted} == wanted
+    assert (record["location"], record["managed"], record["metadata_of_pool"]) == (record["uuid"], True, "")
+
+
+def test_a_disk_for_tracking_is_not_made(pool: Storing, nfs: str) -> None:
+    assert pool.refused("VDI.create", fields_of(nfs, type="cbt_metadata")) == ["VDI_INCOMPATIBLE_TYPE", NULL, "Cbt_metadata"]
+
+
+def test_an_unplugged_sr_takes_no_disk(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool.detach(nfs)
+    for call in (("VDI.create", fields_of(nfs)), ("VDI.resize", disk, 2 * GIB), ("VDI.destroy", disk), ("VDI.set_name_label", disk, "x")):
+        assert pool.refused(*call) == ["SR_HAS_NO_PBDS", nfs], call[0]
+
+
+def test_a_library_takes_a_file_with_the_name_it_was_given(pool: Storing) -> None:
+    library = pool.sr("iso", NFS_ISO)
+    disk = pool("VDI.create", fields_of(library, 5 * MIB, sm_config={"path": "config-drive.iso"}))
+    record = pool.record("VDI", disk)
+    assert (record["location"], record["read_only"]) == ("config-drive.iso", False)
+    pool("SR.scan", library)
+    assert pool.db.exists("VDI", disk)
+    pool("VDI.destroy", disk)
+    assert len(pool.record("SR", library)["VDIs"]) == 2
+
+
+def test_a_disk_grows_but_does_not_shrink(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs, GIB)
+    pool("VDI.resize", disk, 2 * GIB)
+    assert pool.record("VDI", disk)["virtual_size"] == 2 * GIB
+    assert pool.refused("VDI.resize", disk, GIB)[0] == "SR_BACKEND_FAILURE_79"
+
+
+def test_a_destroyed_disk_is_gone_from_its_storage(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool("VDI.destroy", disk)
+    pool("SR.scan", nfs)
+    assert pool.record("SR", nfs)["VDIs"] == []
+    assert use(pool, nfs) == (0, 0)
+
+
+def test_a_forgotten_disk_is_found_again(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    uuid = pool.record("VDI", disk)["uuid"]
+    pool("VDI.forget", disk)
+    assert pool.record("SR", nfs)["VDIs"] == []
+    pool("SR.scan", nfs)
+    assert pool.db.one("VDI", uuid=uuid) != disk
+
+
+# copies --------------------------------------------------------------------------------------------------------------
+def test_a_snapshot_knows_its_disk_and_inherits_its_fields(pool: Storing, nfs: str) -> None:
+    disk = pool("VDI.create", fields_of(nfs, name_label="n", name_description="d", other_config={"a": "b"}, tags=["t"], type="system"))
+    copy = pool.record("VDI", pool("VDI.snapshot", disk, {}))
+    assert (copy["is_a_snapshot"], copy["snapshot_of"], copy["SR"]) == (True, disk, nfs)
+    assert copy["snapshot_time"] > "2026"
+    for name in ("name_label", "name_description", "other_config", "tags", "type", "virtual_size"):
+        assert copy[name] == pool.record("VDI", disk)[name], name
+    assert pool.record("VDI", disk)["snapshots"] == pool.db.find("VDI", is_a_snapshot=True)
+
+
+def test_a_clone_is_a_disk_of_its_own(pool: Storing, nfs: str) -> None:
+    clone = pool.record("VDI", pool("VDI.clone", pool.vdi(nfs), {}))
+    assert (clone["is_a_snapshot"], clone["snapshot_of"], clone["virtual_size"]) == (False, NULL, GIB)
+
+
+def test_disk_and_snapshot_stand_on_a_hidden_base_copy(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    snapshot = pool("VDI.snapshot", disk, {})
+    pool("SR.scan", nfs)
+    (base,) = pool.db.find("VDI", managed=False)
+    parents = {pool.record("VDI", vdi)["sm_config"]["vhd-parent"] for vdi in (disk, snapshot)}
+    assert parents == {pool.record("VDI", base)["uuid"]}
+    pool("VDI.destroy", snapshot)
+    assert not pool.db.exists("VDI", base), "one disk alone needs no base copy"
+    assert "vhd-parent" not in pool.record("VDI", disk)["sm_config"]
+
+
+def test_a_chain_of_snapshots_has_an_end(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    for _ in range(LONGEST_CHAIN):
+        pool("VDI.snapshot", disk, {})
+    assert pool.refused("VDI.snapshot", disk, {})[0] == "SR_BACKEND_FAILURE_109"
+
+
+def test_a_snapshot_of_a_dummy_disk_is_empty(pool: Storing) -> None:
+    copy = pool.record("VDI", pool("VDI.snapshot", pool.vdi(pool.sr("dummy", {})), {}))
+    assert (copy["virtual_size"], copy["read_only"], copy["sm_config"], copy["metadata_of_pool"]) == (0, True, {}, NULL)
+
+
+def test_a_copy_in_another_sr_is_complete_and_named_the_same(pool: Storing, nfs: str) -> None:
+    target = pool.sr("lvmoiscsi", pool.iscsi)
+    copy = pool.record("VDI", pool("VDI.copy", pool.vdi(nfs, name_label="n"), target, NULL, NULL))
+    assert (copy["SR"], copy["name_label"], copy["virtual_size"], copy["is_a_snapshot"]) == (target, "n", GIB, False)
+
+
+def test_a_copy_over_a_disk_needs_a_large_one_that_can_be_written_to(pool: Storing, nfs: str) -> None:
+    disk, same, small = pool.vdi(nfs), pool.vdi(nfs), pool.vdi(nfs, MIB)
+    assert pool("VDI.copy", disk, NULL, NULL, same) == same
+    assert pool.refused("VDI.copy", disk, NULL, NULL, small) == ["VDI_TOO_SMALL", small, str(GIB)]
+    pool("VDI.set_read_only", same, True)
+    assert pool.refused("VDI.copy", disk, NULL, NULL, same) == ["VDI_READONLY", same]
+
+
+def test_a_library_copies_nothing_by_snapshot(pool: Storing) -> None:
+    library = pool.sr("iso", NFS_ISO)
+    image = pool.record("SR", library)["VDIs"][0]
+    for call in (("VDI.snapshot", image, {}), ("VDI.clone", image, {}), ("VDI.resize", image, GIB)):
+        assert pool.refused(*call) == ["SR_OPERATION_NOT_SUPPORTED", library], call[0]
+    assert sorted(pool.record("VDI", image)["allowed_operations"]) == ["copy", "destroy", "forget"]
+
+
+# what a disk allows --------------------------------------------------------------------------------------------------
+def test_a_disk_in_use_is_neither_resized_nor_destroyed_nor_copied(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    guest_with(pool, disk)
+    assert pool.refused("VDI.resize", disk, 2 * GIB) == ["VDI_IN_USE", disk, "resize"]
+    assert pool.refused("VDI.destroy", disk) == ["VDI_IN_USE", disk, "destroy"]
+    assert pool.refused("VDI.copy", disk, nfs, NULL, NULL) == ["VDI_IN_USE", disk, "copy"]
+    pool("VDI.snapshot", disk, {})
+
+
+def test_a_disk_that_is_only_read_may_be_copied(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    guest_with(pool, disk, mode="RO")
+    pool("VDI.copy", disk, nfs, NULL, NULL)
+
+
+def test_a_busy_disk_refuses_all_but_a_second_copy(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool.db.set("VDI", disk, current_operations={"OpaqueRef:t": "copy"})
+    assert pool.refused("VDI.resize", disk, 2 * GIB) == ["OTHER_OPERATION_IN_PROGRESS", "VDI", disk, "copy", "OpaqueRef:t"]
+    pool("VDI.copy", disk, nfs, NULL, NULL)
+
+
+def test_a_busy_device_keeps_its_disk_busy(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    guest_with(pool, disk, currently_attached=False, current_operations={"OpaqueRef:t": "attach"})
+    assert pool.refused("VDI.destroy", disk) == ["OTHER_OPERATION_IN_PROGRESS", "VDI", disk, "attach", "OpaqueRef:t"]
+
+
+def test_a_disk_several_guests_may_write_to_has_no_snapshot(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool("VDI.set_sharable", disk, True)
+    assert pool.refused("VDI.snapshot", disk, {}) == ["VDI_IS_SHARABLE", disk]
+    assert "snapshot" not in pool.record("VDI", disk)["allowed_operations"]
+
+
+def test_a_disk_that_is_reset_at_boot_is_neither_copied_nor_tracked(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool("VDI.set_on_boot", disk, "reset")
+    for call in (("VDI.snapshot", disk, {}), ("VDI.copy", disk, nfs, NULL, NULL), ("VDI.enable_cbt", disk)):
+        assert pool.refused(*call) == ["VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION"], call[0]
+
+
+def test_changed_blocks_are_tracked_where_the_driver_can(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool("VDI.enable_cbt", disk)
+    assert pool.record("VDI", disk)["cbt_enabled"]
+    assert pool.refused("VDI.set_on_boot", disk, "reset") == ["VDI_CBT_ENABLED", disk]
+    pool("VDI.disable_cbt", disk)
+    snapshot = pool("VDI.snapshot", disk, {})
+    assert pool.refused("VDI.enable_cbt", snapshot)[0] == "OPERATION_NOT_ALLOWED"
+    dummy = pool.sr("dummy", {})
+    assert pool.refused("VDI.enable_cbt", pool.vdi(dummy)) == ["SR_OPERATION_NOT_SUPPORTED", dummy]
+
+
+def test_only_a_tracked_snapshot_loses_its_data(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    assert pool.refused("VDI.data_destroy", disk)[0] == "OPERATION_NOT_ALLOWED"
+    snapshot = pool("VDI.snapshot", disk, {})
+    assert pool.refused("VDI.data_destroy", snapshot) == ["VDI_NO_CBT_METADATA", snapshot]
+    pool.db.set("VDI", snapshot, cbt_enabled=True)
+    pool("VDI.data_destroy", snapshot)
+    assert pool.record("VDI", snapshot)["type"] == "cbt_metadata"
+    assert pool.refused("VDI.snapshot", snapshot, {}) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "Cbt_metadata"]
+
+
+def test_a_device_of_a_host_is_no_disk_to_destroy(pool: Storing) -> None:
+    drives = pool.db.one("SR", name_label="DVD drives")
+    pool.machine.world.storage.directory("xcp00", "/dev/xapi/cd").images["sr0"] = GIB
+    pool("SR.scan", drives)
+    (drive,) = pool.record("SR", drives)["VDIs"]
+    assert pool.record("VDI", drive)["read_only"]
+    assert pool.refused("VDI.destroy", drive) == ["VDI_IS_A_PHYSICAL_DEVICE", drive]
+
+
+def test_statistics_of_an_sr_are_not_destroyed(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs, type="rrd")
+    assert pool.refused("VDI.destroy", disk) == ["VDI_HAS_RRDS", disk]
+
+
+def test_high_availability_keeps_its_disks(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs, type="redo_log")
+    assert pool.refused("VDI.copy", disk, nfs, NULL, NULL)[0] == "OPERATION_NOT_ALLOWED"
+    pool.db.set("pool", pool.machine.pool.pool_ref, ha_enabled=True)
+    assert pool.refused("VDI.destroy", disk) == ["HA_IS_ENABLED"]
+
+
+def test_a_rolling_upgrade_allows_no_new_features(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool("pool.add_to_other_config", pool.machine.pool.pool_ref, "rolling_upgrade_in_progress", "true")
+    assert pool.refused("VDI.set_on_boot", disk, "reset") == ["NOT_SUPPORTED_DURING_UPGRADE"]
+
+
+def test_few_drivers_grow_a_disk_in_use(pool: Storing, nfs: str) -> None:
+    assert pool.refused("VDI.resize_online", pool.vdi(nfs), 2 * GIB) == ["SR_OPERATION_NOT_SUPPORTED", nfs]
+
+
+def test_a_size_is_not_set_by_a_client(pool: Storing, nfs: str) -> None:
+    assert pool.refused("VDI.set_virtual_size", pool.vdi(nfs), 5) == ["PERMISSION_DENIED", ""]
+
+
+# introducing ---------------------------------------------------------------------------------------------------------
+def introduced(sr: str, uuid: str, location: str) -> list[object]:
+    return [uuid, "found", "", sr, "user", False, False, {"a": "b"}, location]
+
+
+def test_a_disk_is_introduced_once_and_with_a_real_uuid(pool: Storing) -> None:
+    sr, uuid = pool.sr("dummy", {}), "11111111-2222-3333-4444-555555555555"
+    record = pool.record("VDI", pool("VDI.introduce", *introduced(sr, uuid, "there")))
+    assert (record["uuid"], record["location"], record["name_label"], record["other_config"]) == (uuid, "there", "found", {"a": "b"})
+    assert pool.refused("VDI.introduce", *introduced(sr, uuid, "there")) == ["LOCATION_NOT_UNIQUE", sr, "there"]
+    assert pool.refused("VDI.introduce", *introduced(sr, "short", "elsewhere")) == ["UUID_INVALID", "VDI", "short"]
+
+
+def test_files_are_not_introduced(pool: Storing, nfs: str) -> None:
+    assert pool.refused("VDI.introduce", *introduced(nfs, "11111111-2222-3333-4444-555555555555", "x")) == [
+        "SR_OPERATION_NOT_SUPPORTED",
+        nfs,
+    ]
+
+
+def test_a_lun_is_bound_by_creating_a_disk_it_is_large_enough_for(pool: Storing) -> None:
+    sr = pool.sr("iscsi", {key: value for key, value in pool.iscsi.items() if key != "SCSIid"})
+    disk = pool.record("VDI", pool.vdi(sr, 400 * GIB))
+    assert (disk["location"], disk["virtual_size"], disk["managed"]) == (pool.san[1].path, 500 * GIB, True)
+    assert pool.refused("VDI.create", fields_of(sr, 1100 * GIB))[0] == "SR_BACKEND_FAILURE_78"
+    assert pool.refused("VDI.snapshot", pool.db.one("VDI", location=pool.san[1].path), {}) == ["SR_OPERATION_NOT_SUPPORTED", sr]
+
+
+def test_an_update_reads_the_size_again(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    pool.db.set("VDI", disk, physical_utilisation=5)
+    pool("VDI.update", disk)
+    assert pool.record("VDI", disk)["physical_utilisation"] > 5
