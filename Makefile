@@ -9,10 +9,16 @@ PYTHON_VERSION = $$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])
 TREE := .cache/tree/ansible_collections/domzero/xen
 TOOLS := ansible_collections.domzero.xen.tests.tools
 
-# Paths may hold spaces: targets are relative, what is absolute is quoted where it is used.
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.venv/collections
-export ANSIBLE_CONFIG := $(CURDIR)/tests/ansible.cfg
+# Targets are relative, what is absolute is quoted. Where the path of the checkout holds spaces a link stands for it, since Ansible
+# can't run every task, and ansible-test none, with a Python that has spaces in its path.
+HERE := $(CURDIR)
+ifneq ($(words $(CURDIR)),1)
+HERE := /tmp/domzero-xen-$(firstword $(shell pwd | cksum))
+$(shell ln -sfn "$$(pwd)" $(HERE))
+endif
+export PATH := $(HERE)/.venv/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(HERE)/.venv/collections
+export ANSIBLE_CONFIG := $(HERE)/tests/ansible.cfg
 export LC_ALL := C.UTF-8
 # The tools are quiet about themselves and never wait for an answer.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -29,20 +35,20 @@ help: ## Show this list
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is %d.%d, 3.11 or later is needed: make PYTHON=python3.x" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	$(PYTHON) -m venv $(HERE)/.venv || { rm -rf .venv; exit 1; }
 
 # Ansible and Python both find the checkout as the collection domzero.xen.
 .venv/collections/ansible_collections/domzero/xen: | .venv/bin/python
 	mkdir -p .venv/collections/ansible_collections/domzero
 	ln -sfn ../../../.. .venv/collections/ansible_collections/domzero/xen
-	.venv/bin/python tests/tools/on_path.py
+	python tests/tools/on_path.py
 
 .venv/.demo: requirements-demo.txt requirements.txt tests/simulator/requirements.txt | .venv/collections/ansible_collections/domzero/xen
-	.venv/bin/python -m pip install --quiet -r requirements-demo.txt
+	python -m pip install --quiet -r requirements-demo.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.demo
-	.venv/bin/python -m pip install --quiet -r requirements-dev.txt
+	python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
 .venv: .venv/.dev ## Make the virtual environment
@@ -50,29 +56,29 @@ help: ## Show this list
 # --- using it ------------------------------------------------------------------------------------------------------------
 
 demo: .venv/.demo ## Build a pool on simulated hosts, twice: the second run changes nothing
-	@.venv/bin/python -m $(TOOLS).demo
+	@python -m $(TOOLS).demo
 
 # --- checking it ---------------------------------------------------------------------------------------------------------
 
 test: format-check lint types licence docs-check changelog-check integration molecule unit ## Everything but sanity; ends with the summary of the unit tests
 
 unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
-	.venv/bin/python -m pytest -n auto $(ARGS)
+	python -m pytest -n auto $(ARGS)
 
 integration: .venv/.dev ## ansible-test integration targets, against the simulator: make integration TARGET=xen_network
-	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
+	python -m $(TOOLS).lay_out $(TREE)
 	cd $(TREE) && ansible-test integration --color no $(TARGET)
 
 molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=network
 	ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 sanity: .venv/.dev ## ansible-test sanity, all tests: make sanity ARGS="--test validate-modules"
-	.venv/bin/python -m $(TOOLS).lay_out $(TREE)
-	.venv/bin/python -m $(TOOLS).pip_for_ansible_test
+	python -m $(TOOLS).lay_out $(TREE)
+	python -m $(TOOLS).pip_for_ansible_test
 	cd $(TREE) && ansible-test sanity --color no --python $(PYTHON_VERSION) $(ARGS)
 
 bench: .venv/.dev ## Measure, one JSON object a line: make bench NAME=task_in_process
-	.venv/bin/python -m ansible_collections.domzero.xen.tests.bench $(NAME)
+	python -m ansible_collections.domzero.xen.tests.bench $(NAME)
 
 format: .venv/.dev ## Format the Python files
 	ruff check --select I --fix .
@@ -90,14 +96,14 @@ types: .venv/.dev ## mypy, strict
 	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.simulator tests.tools)
 
 licence: .venv/.dev ## Every source file names its licence
-	.venv/bin/python -m $(TOOLS).licence
+	python -m $(TOOLS).licence
 
 docs docs-check: .venv/.dev ## Check the documentation and render it into .cache/docs/html
-	.venv/bin/python -m $(TOOLS).docs
+	python -m $(TOOLS).docs
 
 generate: .venv/.dev ## Write what follows from which modules and roles there are: meta/runtime.yml, plugins/action, README.md
-	.venv/bin/python -m $(TOOLS).generate_runtime
-	.venv/bin/python -m $(TOOLS).generate_readme
+	python -m $(TOOLS).generate_runtime
+	python -m $(TOOLS).generate_readme
 
 changelog: .venv/.dev ## Make CHANGELOG.rst from the fragments, for the version of galaxy.yml
 	antsibull-changelog release
