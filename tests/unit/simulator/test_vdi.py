@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.domzero.xen.tests.simulator.behaviours.sr_types.vhd import LONGEST_CHAIN
@@ -26,7 +28,7 @@ def nfs(pool: Storing) -> str:
 
 def guest_with(pool: Storing, disk: str, **fields: object) -> str:
     guest = pool.db.create("VM", name_label="guest", power_state="Running", resident_on=pool.host)
-    vbd: dict[str, object] = {"currently_attached": True, "empty": False, "mode": "RW", **fields}
+    vbd: dict[str, t.Any] = {"currently_attached": True, "empty": False, "mode": "RW", **fields}
     return pool.db.create("VBD", VM=guest, VDI=disk, **vbd)
 
 
@@ -76,7 +78,7 @@ def test_a_thin_disk_takes_next_to_nothing(pool: Storing, nfs: str) -> None:
 
 
 def test_a_disk_has_the_fields_it_was_given(pool: Storing, nfs: str) -> None:
-    wanted = {
+    wanted: dict[str, t.Any] = {
         "name_label": "n",
         "name_description": "d",
         "sharable": True,
@@ -192,7 +194,8 @@ def test_a_copy_over_a_disk_needs_a_large_one_that_can_be_written_to(pool: Stori
 def test_a_library_copies_nothing_by_snapshot(pool: Storing) -> None:
     library = pool.sr("iso", NFS_ISO)
     image = pool.record("SR", library)["VDIs"][0]
-    for call in (("VDI.snapshot", image, {}), ("VDI.clone", image, {}), ("VDI.resize", image, GIB)):
+    calls: list[list[t.Any]] = [["VDI.snapshot", image, {}], ["VDI.clone", image, {}], ["VDI.resize", image, GIB]]
+    for call in calls:
         assert pool.refused(*call) == ["SR_OPERATION_NOT_SUPPORTED", library], call[0]
     assert sorted(pool.record("VDI", image)["allowed_operations"]) == ["copy", "destroy", "forget"]
 
@@ -236,7 +239,8 @@ def test_a_disk_several_guests_may_write_to_has_no_snapshot(pool: Storing, nfs: 
 def test_a_disk_that_is_reset_at_boot_is_neither_copied_nor_tracked(pool: Storing, nfs: str) -> None:
     disk = pool.vdi(nfs)
     pool("VDI.set_on_boot", disk, "reset")
-    for call in (("VDI.snapshot", disk, {}), ("VDI.copy", disk, nfs, NULL, NULL), ("VDI.enable_cbt", disk)):
+    calls: list[list[t.Any]] = [["VDI.snapshot", disk, {}], ["VDI.copy", disk, nfs, NULL, NULL], ["VDI.enable_cbt", disk]]
+    for call in calls:
         assert pool.refused(*call) == ["VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION"], call[0]
 
 

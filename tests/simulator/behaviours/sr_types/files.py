@@ -35,9 +35,9 @@ class LocalFilesystem(VhdDriver):
             raise backend(52, "Unable to activate LV. Errno is 5")
 
     def probe(self, ctx: Context) -> str:
-        """The SR on the device."""
+        """The SR of this type on the device; each type has a prefix of its own for its volume group (EXTSR.py, XFSSR.py)."""
         place = self.place(ctx)
-        return srs(place.repositories.values(), device=place.path, size=place.size)
+        return srs((r for r in place.repositories.values() if r.type == ctx.type), device=place.path, size=place.size)
 
 
 class Directory(VhdDriver):

@@ -53,10 +53,11 @@ class Lvm(VhdDriver):
         ctx.set_sm_config(allocation=allocation, use_vhd="true", devserial=self.serial(ctx))
 
     def probe(self, ctx: Context) -> str:
-        """The SR on the medium, its names with sm_config metadata=true."""
+        """The SR in a volume group of this kind on the medium (all of them share a prefix), its names with sm_config metadata=true."""
         place = self.place(ctx)
         wanted = ctx.sm_config.get("metadata") == "true"
-        return srs(place.repositories.values(), device=self.shown(place), size=place.size, metadata=wanted)
+        found = [r for r in place.repositories.values() if r.type.startswith("lv")]
+        return srs(found, device=self.shown(place), size=place.size, metadata=wanted)
 
     def shown(self, place: Place) -> str:
         """How a probe names the medium."""
