@@ -19,6 +19,8 @@ endif
 export PATH := $(HERE)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(HERE)/.venv/collections
 export ANSIBLE_CONFIG := $(HERE)/tests/ansible.cfg
+# Ansible looks for the outcome of async tasks below the home of the password file, and leaves it below HOME
+export ANSIBLE_ASYNC_DIR := $(HERE)/.cache/async
 export LC_ALL := C.UTF-8
 # The tools are quiet about themselves and never wait for an answer.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
