@@ -33,6 +33,12 @@ class Sr(Resource):
 
     def find(self) -> Found | None:
         """By uuid or name; of several local SRs of one name that of the host given. Raises Ambiguous."""
+        found = self._known()
+        if not found and self.params["state"] == "present" and self._creation_ended():
+            found = self._known()
+        return found
+
+    def _known(self) -> Found | None:
         text = self.params.get("uuid") or self.params["name"]
         found = self.objects.named("SR", text)
         if self.params.get("host") and not self.params.get("uuid"):
@@ -66,8 +72,6 @@ class Sr(Resource):
             if found:
                 plan_removal(plan, self.objects, found, self.label, self.params)
             return plan
-        if not found and self._creation_ended():
-            found = self.find()
         plan = Change(self.task, found).plan() if found else Creation(self.task, self.find).plan()
         self.task.plan_scan(plan, self._ref)
         return plan

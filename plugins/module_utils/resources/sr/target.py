@@ -9,6 +9,7 @@ Nothing here changes anything: the questions are SR.probe and bulk reads.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ...client import Session
 from ...errors import ApiError, InvalidChange, XenError
@@ -78,7 +79,7 @@ class Target:
         known = {record["type"] for record in self.objects.all("SM").values()}
         for other in (x for x in self.row.probe_as if x in known):
             try:
-                found = [*found, *(Existing(s.uuid, s.name, s.description, s.size, s.devices, other) for s in self.ask(config, other).srs)]
+                found = [*found, *(replace(sr, type=other) for sr in self.ask(config, other).srs)]
             except ApiError:
                 continue  # that driver sees nothing of its own there
         return config, found
@@ -129,11 +130,16 @@ class Target:
         kind, asked = self._mounted(config)
         if kind == "nfs":
             self._refuse_path(asked["server"], asked["serverpath"])
-        elif kind == "smb" and (why := self.unreachable(self.host, config)):
-            raise XenError(
-                f"Host {self._label()!r} cannot mount {config['location']}: {why}.", hint="Check address, share, user and password."
-            )
+        elif kind == "smb":
+            self._mount_share(config["location"], asked)
         return {**config, **added(self.row, config)}, []
+
+    def _mount_share(self, location: str, asked: Config) -> None:
+        try:
+            self.ask(asked, "smb")
+        except ApiError as e:
+            if e.code not in UNTOLD:
+                self._fail(f"Host {self._label()!r} cannot mount {location}", e, hint="Check share, smb_username and smb_password.")
 
     # LUNs ---------------------------------------------------------------------------
     def _iscsi(self, config: Config) -> tuple[Config, list[Existing]]:
