@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import fresh_pool, hosts, member_start
+from . import fresh_pool, hosts, member_start, memory
 from .modeltypes import NULL
 from .operations import refresh_host
 from .world import scheduled
@@ -117,11 +117,19 @@ def agent_started(world: World, machine: str) -> None:
     db, host = started.pool.db, started.host_ref
     member_start.run(started, rebooted=booted is not None)
     fresh_pool.level_cpus(db)
+    _note_memory(started)
     db.set("host", host, enabled=not started.state.get(STAYS_DISABLED))
     db.add_to_map("host", host, "other_config", "agent_start_time", f"{world.clock.now():.0f}.")
     if booted is not None:
         db.add_to_map("host", host, "other_config", "boot_time", f"{booted:.0f}.")
     refresh_host(db, host)
+
+
+def _note_memory(machine: Machine) -> None:
+    db, metrics = machine.pool.db, machine.host_record()["metrics"]
+    if db.exists("host_metrics", metrics):
+        db.set("host_metrics", metrics, memory_total=machine.memory)
+        db.set("host_metrics", metrics, memory_free=memory.free(db, machine.host_ref))
 
 
 def halt_guests(db: Database, host: str) -> None:

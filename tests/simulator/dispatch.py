@@ -50,7 +50,7 @@ class Call:
 
     def sleep(self, seconds: float) -> None:
         """Virtual seconds pass, others go on meanwhile; raises TASK_CANCELLED [task] if somebody cancelled it."""
-        self.world.clock.sleep(seconds)
+        self.world.sleep(seconds)
         tasks.check_cancelled(self)
 
     def call(self, method: str, *params: t.Any) -> t.Any:

@@ -22,10 +22,10 @@ def is_live(db: Database, host: str) -> bool:
 
 
 def set_live(db: Database, host: str, live: bool, date: str) -> None:
-    """The heartbeat came, or stopped."""
+    """The heartbeat came, or stopped: then the date of the last one stays."""
     metrics = db.get("host", host)["metrics"]
     if db.exists("host_metrics", metrics):
-        db.set("host_metrics", metrics, live=live, last_updated=date)
+        db.set("host_metrics", metrics, live=live, **({"last_updated": date} if live else {}))
 
 
 def at_host(call: Call, host: str) -> Machine:

@@ -141,7 +141,7 @@ def compatible(join: Join) -> None:
 def homogeneous(join: Join) -> None:
     """13, the one join_force leaves out"""
     local, remote = join.hosts
-    if any(join.differ(key) for key in ("xapi", "xapi_build", "build_number", "git_id", "xs:linux")):
+    if any(join.differ(key) for key in ("xapi", "git_id", "xs:linux")):
         raise Fault("HOSTS_NOT_HOMOGENEOUS", "Software version differs")
     if local["cpu_info"].get("vendor") != remote["cpu_info"].get("vendor"):
         raise Fault("HOSTS_NOT_HOMOGENEOUS", "CPUs differ")

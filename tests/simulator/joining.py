@@ -10,7 +10,7 @@ from . import agent
 from . import networking as net
 from .dispatch import Call
 from .errors import Fault
-from .modeltypes import NULL
+from .modeltypes import EPOCH, NULL
 from .operations import refresh_pool
 from .transfer import Transfer
 
@@ -63,7 +63,7 @@ def _host(join: Join, move: Transfer) -> None:
     coordinator = join.coordinator.host_record()
     like = {name: coordinator[name] for name in OF_COORDINATOR}
     move.add("host", ref, enabled=False, allowed_operations=[], current_operations={}, **like)
-    move.add("host_metrics", record["metrics"], live=False)
+    move.add("host_metrics", record["metrics"], live=False, memory_total=0, memory_free=0, last_updated=EPOCH)
     for cls in ("host_cpu", "PCI", "PUSB"):
         move.add_where(cls, "host", [ref])
     move.add_where("Certificate", "host", [ref])

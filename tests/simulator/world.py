@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 import typing as t
@@ -232,6 +233,17 @@ class World:
             self.clock.set_speed(speed)
             self._agenda_changed.notify_all()
 
+    def sleep(self, seconds: float) -> None:
+        """Virtual seconds pass for the caller; what is due meanwhile happens. Call with the lock held."""
+        end = self.clock.now() + seconds
+        while not self.clock.speed and self.agenda:  # nobody waits, so nobody else gets the lock
+            self.agenda.sort(key=lambda entry: t.cast("float", entry["due"]))
+            if self.agenda[0]["due"] > end:
+                break
+            self.clock.sleep(self.agenda[0]["due"] - self.clock.now())
+            self._act()
+        self.clock.sleep(end - self.clock.now())
+
     def stop(self) -> None:
         """Ends the agenda's thread."""
         with self.lock:
@@ -262,6 +274,13 @@ class World:
                     continue
                 if rest > 0:
                     self.clock.sleep(rest)
-                entry = self.agenda.pop(0)
-                ACTIONS[entry["action"]](self, **entry["args"])
-                self.save()
+                self._act()
+
+    def _act(self) -> None:
+        """Runs the first entry of the agenda."""
+        entry = self.agenda.pop(0)
+        try:
+            ACTIONS[entry["action"]](self, **entry["args"])
+        except Exception:  # a bug in one action must not keep the others from running
+            logging.getLogger(__name__).exception("%s failed", entry["action"])
+        self.save()

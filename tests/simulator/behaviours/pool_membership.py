@@ -57,6 +57,8 @@ def eject(call: Call, host: str) -> None:
         raise Fault("INTERNAL_ERROR", "Xapi_pool.Cannot_eject_master")
     if call.pool.pool["ha_enabled"]:
         raise Fault("HA_IS_ENABLED")
+    if "apply_updates" in call.pool.pool["current_operations"].values():
+        raise Fault("NOT_SUPPORTED_DURING_UPGRADE")
     with operations.running_in_pool(call, "eject"):
         machine = at_host(call, host)
         for vm in db.get("host", host)["resident_VMs"]:
