@@ -11,6 +11,7 @@ from collections import Counter
 
 from .client import Session
 from .errors import ApiError, XenError
+from .hosts import addresses_of, pool_of
 from .refs import Objects, Record
 from .transport import Endpoint
 
@@ -120,7 +121,8 @@ def look(host: Record, coordinator: Session) -> Looked:
         member_of = session.log_in_here(host["username"], host["password"])
         objects = Objects(coordinator if member_of else session)
         rows = objects.all("host")
-        ref = next((r for r, row in rows.items() if not member_of or row["address"] == endpoint.host), "")
+        here = addresses_of(endpoint.host)
+        ref = next((r for r, row in rows.items() if not member_of or row["address"] in here), "")
         product = rows[ref]["software_version"] if ref else {}
         nics = sorted(p["device"] for p in objects.all("PIF").values() if p["physical"] and p["host"] == ref)
         version = f"{product.get('product_brand', 'XenServer')} {product.get('product_version', '')}".strip()
@@ -152,10 +154,10 @@ def seen(looked: t.Sequence[Looked], networks: Rows, ours: str) -> list[str]:
     return out
 
 
-def examine(coordinator: Session, hosts: Rows, networks: Rows, storage: Rows) -> tuple[list[str], list[Looked]]:
-    """All problems of the description and the hosts together, and what was seen of each host that answered."""
+def examine(coordinator: Session, hosts: Rows, networks: Rows, storage: Rows) -> tuple[list[str], list[Looked], str]:
+    """All problems of the description and the hosts together, what was seen of each host that answered, the coordinator's name."""
     objects = Objects(coordinator)
-    pool = next(iter(objects.all("pool").values()))
+    _ref, pool = pool_of(objects)
     names = {n["name_label"] for n in objects.all("network").values()}
     problems, looked = described(hosts, networks, storage, names), []
     for host in hosts:
@@ -163,4 +165,6 @@ def examine(coordinator: Session, hosts: Rows, networks: Rows, storage: Rows) ->
             looked.append(look(host, coordinator))
         except XenError as e:
             problems.append(str(e))
-    return [*problems, *seen(looked, networks, objects.get("host", pool["master"])["address"])], looked
+    ours = objects.get("host", pool["master"])["address"]
+    leads = next((h.name for h in looked if not h.pool_of and ours in addresses_of(Endpoint.parse(h.address).host)), "")
+    return [*problems, *seen(looked, networks, ours)], looked, leads

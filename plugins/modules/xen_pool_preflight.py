@@ -88,6 +88,10 @@ problems:
   returned: always
   type: list
   elements: str
+coordinator:
+  description: The name of the described host that is the coordinator, empty if none of them is.
+  returned: always
+  type: str
 hosts:
   description: What was seen of each host that could be reached.
   returned: success
@@ -133,8 +137,8 @@ HOST: dict[str, dict[str, t.Any]] = {
 def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[str, t.Any]:
     trust = ("username", "password", "validate_certs", "ca_file", "fingerprint")
     hosts = [{**{key: params[key] for key in trust}, **{k: v for k, v in host.items() if v is not None}} for host in params["hosts"]]
-    problems, looked = preflight.examine(session, hosts, params["networks"], params["storage"])
-    result = {"changed": False, "problems": problems, "hosts": [host._asdict() for host in looked]}
+    problems, looked, leads = preflight.examine(session, hosts, params["networks"], params["storage"])
+    result = {"changed": False, "problems": problems, "hosts": [host._asdict() for host in looked], "coordinator": leads}
     if problems:
         return {**result, "failed": True, "msg": "The pool cannot be built as described: " + " ".join(problems)}
     return result

@@ -22,9 +22,9 @@ ROLE = CHECKOUT / "tests/tools/pool_build.in.yml"
 # what the role itself decides, or what has no place in a description of how things should be
 LEFT_OUT = {
     "xen_network": {"state"},
-    "xen_pif": {"host"},
+    "xen_pif": {"state", "host"},
     "xen_sr": {"state", "destroy_data", "scan", "default"},
-    "xen_pool": {"state", "members", "uuid"},
+    "xen_pool": {"members", "uuid", "coordinator", "eject", "lose_local_data"},
     "xen_host": {"state", "name", "address", "uuid", "enabled", "evacuate", "power_state", "reboot"},
 }
 Options = dict[str, dict[str, t.Any]]
@@ -40,8 +40,15 @@ class _Indented(yaml.SafeDumper):
 
 def documented(module: str) -> Options:
     """The options of a module, as its documentation has them, with suboptions under the name argument_specs use."""
-    text = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{module}").DOCUMENTATION
-    return _for_specs(yaml.safe_load(text)["options"])
+    documentation = yaml.safe_load(importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{module}").DOCUMENTATION)
+    options: Options = {}
+    for name in documentation["extends_documentation_fragment"]:
+        fragment, _dot, part = name.removeprefix("domzero.xen.").partition(".")
+        if (fragment, part) == ("xen", ""):  # the connection is the role's
+            continue
+        source = importlib.import_module(f"ansible_collections.domzero.xen.plugins.doc_fragments.{fragment}").ModuleDocFragment
+        options |= yaml.safe_load(getattr(source, part.upper() or "DOCUMENTATION")).get("options", {})
+    return _for_specs(options | documentation["options"])
 
 
 def _for_specs(options: Options) -> Options:
