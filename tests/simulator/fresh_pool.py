@@ -77,7 +77,7 @@ def features_of(entry: t.Mapping[str, t.Any], tree: str) -> dict[str, int]:
     """Capabilities xapi knows, with their versions (``VDI_RESET_ON_BOOT/2`` is version 2)."""
     names = entry["capabilities"] + (entry.get("capabilities_extra_in_xapi_project_sm", []) if tree == "xenserver" else [])
     parts = (name.partition("/") for name in names)
-    return dict(sorted((name, int(version or 1)) for name, _, version in parts if name in _known_capabilities()))
+    return dict(sorted((name, int(version or 1)) for name, _slash, version in parts if name in _known_capabilities()))
 
 
 def create_drivers(db: Database, machine: Machine) -> None:

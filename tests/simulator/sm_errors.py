@@ -17,7 +17,6 @@ TEXTS = {
     52: "Logical Volume mount/activate error",
     61: "File SR creation error",
     68: "ISCSI login failed - check access settings for the initiator on the storage, if CHAP is used verify CHAP credentials",
-    72: "Required NFS server version unsupported",
     73: "NFS mount error",
     78: "VDI Creation failed",
     79: "VDI Invalid size",

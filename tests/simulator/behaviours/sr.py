@@ -120,11 +120,11 @@ def scan(call: Call, sr: str) -> None:
 
 @message("SR.update")
 def update(call: Call, sr: str) -> None:
-    """Sizes anew."""
-    with sr_operations.running(call, sr, "update"):
-        machine, pbd = storage_attach.working_machine(call.machine, sr)
-        working = storage_attach.context(machine, pbd)
-        sr_scan.update_sizes(call.db, sr, driver_of(call.db, working.type), working)
+    """Sizes anew; beside whatever else runs, and for every driver (xen-api: ocaml/xapi/message_forwarding.ml)."""
+    call.db.get("SR", sr)
+    machine, pbd = storage_attach.working_machine(call.machine, sr)
+    working = storage_attach.context(machine, pbd)
+    sr_scan.update_sizes(call.db, sr, driver_of(call.db, working.type), working)
 
 
 # going ---------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from .sr_types import driver_of
 if t.TYPE_CHECKING:
     from ..dispatch import Call
 
+HEARTBEAT_DISKS = {"ha_statefile": 4 << 20, "redo_log": 256 << 20}
+
 
 def _rename(call: Call, sr: str, field: str, value: str) -> None:
     machine, pbd = storage_attach.working_machine(call.machine, sr)
@@ -45,8 +47,8 @@ def set_shared(call: Call, sr: str, value: bool) -> None:
 
 @message("SR.set_physical_size")
 def set_physical_size(call: Call, self: str, value: int) -> None:
-    """The field only, until the next scan."""
-    call.db.set("SR", self, physical_size=value)
+    """For the storage drivers only."""
+    raise Fault("PERMISSION_DENIED", "")
 
 
 def _on_all_hosts(call: Call, sr: str) -> None:
@@ -58,11 +60,16 @@ def _on_all_hosts(call: Call, sr: str) -> None:
 
 @message("SR.assert_can_host_ha_statefile")
 def assert_can_host_ha_statefile(call: Call, sr: str) -> None:
-    """Attached on every host, with a driver that can attach a disk from a saved configuration."""
+    """Attached on every host, with a driver that can attach a disk from a saved configuration, and space for statefile and redo log."""
     _on_all_hosts(call, sr)
-    features = sr_operations.features(call.db, call.db.get("SR", sr)["type"])
+    record = call.db.get("SR", sr)
+    features = sr_operations.features(call.db, record["type"])
     if "VDI_GENERATE_CONFIG" not in features and "VDI_ATTACH_OFFLINE" not in features:
         raise Fault("SR_OPERATION_NOT_SUPPORTED", sr)
+    present = {call.db.get("VDI", vdi)["type"] for vdi in record["VDIs"]}
+    needed = sum(size for type_, size in HEARTBEAT_DISKS.items() if type_ not in present)
+    if record["physical_size"] - record["physical_utilisation"] < needed:
+        raise Fault("SR_SOURCE_SPACE_INSUFFICIENT", sr)
 
 
 @message("SR.assert_supports_database_replication")

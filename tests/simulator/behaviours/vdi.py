@@ -33,9 +33,12 @@ def driver(call: Call, sr: str) -> tuple[Driver, Context]:
 
 
 @contextlib.contextmanager
-def working(call: Call, sr: str, operation: str) -> t.Iterator[tuple[Driver, Context]]:
-    """The driver while the SR's operation is listed; sizes are brought up to date afterwards."""
-    with sr_operations.running(call, sr, operation):
+def working(call: Call, sr: str, sr_operation: str, vdi: str = "", operation: str = "") -> t.Iterator[tuple[Driver, Context]]:
+    """The driver while SR and VDI list their operations, checked in this order; sizes are brought up to date afterwards."""
+    with contextlib.ExitStack() as marks:
+        marks.enter_context(sr_operations.running(call, sr, sr_operation))
+        if vdi:
+            marks.enter_context(vdi_operations.running(call, vdi, operation))
         found, ctx = driver(call, sr)
         yield found, ctx
         sr_scan.update_sizes(call.db, sr, found, ctx)
@@ -62,7 +65,7 @@ def create(call: Call, record: dict[str, t.Any]) -> str:
 def destroy(call: Call, self: str) -> None:
     """The disk goes from its storage."""
     record = call.db.get("VDI", self)
-    with vdi_operations.running(call, self, "destroy"), working(call, record["SR"], "vdi_destroy") as (found, ctx):
+    with working(call, record["SR"], "vdi_destroy", self, "destroy") as (found, ctx):
         found.vdi_delete(ctx, record["location"])
         call.db.destroy("VDI", self)
         _drop_coalesced(call, record["SR"], found, ctx)
@@ -84,7 +87,7 @@ def _drop_coalesced(call: Call, sr: str, found: Driver, ctx: Context) -> None:
 
 def _resize(call: Call, vdi: str, size: int, operation: str) -> None:
     record = call.db.get("VDI", vdi)
-    with vdi_operations.running(call, vdi, operation), working(call, record["SR"], "vdi_resize") as (found, ctx):
+    with working(call, record["SR"], "vdi_resize", vdi, operation) as (found, ctx):
         disk = found.vdi_resize(ctx, record["location"], size)
         call.db.set("VDI", vdi, virtual_size=disk.virtual_size, physical_utilisation=disk.physical_utilisation)
 
@@ -124,7 +127,7 @@ def snapshot(call: Call, vdi: str, driver_params: dict[str, str]) -> str:
     """The new VDI is in the same SR and knows what it is a snapshot of."""
     record = call.db.get("VDI", vdi)
     now = call.world.clock.iso()
-    with vdi_operations.running(call, vdi, "snapshot"), working(call, record["SR"], "vdi_snapshot") as (found, ctx):
+    with working(call, record["SR"], "vdi_snapshot", vdi, "snapshot") as (found, ctx):
         wanted = _wanted(call, vdi)
         wanted.is_a_snapshot, wanted.snapshot_of, wanted.snapshot_time = True, record["uuid"], now
         copy = sr_scan.put(call.db, record["SR"], found.vdi_snapshot(ctx, record["location"], wanted))
@@ -135,7 +138,7 @@ def snapshot(call: Call, vdi: str, driver_params: dict[str, str]) -> str:
 def clone(call: Call, vdi: str, driver_params: dict[str, str]) -> str:
     """An independent disk that shares its data with the source."""
     record = call.db.get("VDI", vdi)
-    with vdi_operations.running(call, vdi, "clone"), working(call, record["SR"], "vdi_clone") as (found, ctx):
+    with working(call, record["SR"], "vdi_clone", vdi, "clone") as (found, ctx):
         wanted = _wanted(call, vdi)
         wanted.read_only = False
         copy = sr_scan.put(call.db, record["SR"], found.vdi_clone(ctx, record["location"], wanted))

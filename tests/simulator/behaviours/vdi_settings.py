@@ -7,8 +7,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import sr_operations, vdi_operations
+from ..errors import Fault
 from . import message
-from .vdi import driver
+from .vdi import driver, working
 
 if t.TYPE_CHECKING:
     from ..dispatch import Call
@@ -37,36 +38,45 @@ def set_name_description(call: Call, self: str, value: str) -> None:
 
 @message("VDI.set_read_only")
 def set_read_only(call: Call, self: str, value: bool) -> None:
-    """Of the record."""
-    call.db.set("VDI", self, read_only=value)
+    """For the storage drivers only."""
+    raise Fault("PERMISSION_DENIED", "")
 
 
 @message("VDI.set_sharable")
 def set_sharable(call: Call, self: str, value: bool) -> None:
-    """Decides about snapshots."""
-    call.db.set("VDI", self, sharable=value)
-    vdi_operations.refresh(call.db, self)
+    """For the storage drivers only; say it when creating the disk."""
+    raise Fault("PERMISSION_DENIED", "")
 
 
 @message("VDI.set_on_boot")
 def set_on_boot(call: Call, self: str, value: str) -> None:
-    """Needs a driver that can reset, and a disk nobody uses."""
-    vdi_operations.check(call.db, self, "set_on_boot")
+    """Needs a driver that can reset, and guests that are halted."""
+    _refuse_running(call, self)
     sr_operations.check(call.db, call.db.get("VDI", self)["SR"], "vdi_set_on_boot")
+    vdi_operations.check(call.db, self, "set_on_boot")
     call.db.set("VDI", self, on_boot=value)
     vdi_operations.refresh(call.db, self)
 
 
+def _refuse_running(call: Call, vdi: str) -> None:
+    """Raises VM_BAD_POWER_STATE [vm, "halted", actual]."""
+    for vbd in call.db.get("VDI", vdi)["VBDs"]:
+        guest = call.db.get("VBD", vbd)["VM"]
+        state = call.db.get("VM", guest)["power_state"]
+        if state != "Halted":
+            raise Fault("VM_BAD_POWER_STATE", guest, "halted", state.lower())
+
+
 @message("VDI.set_allow_caching")
 def set_allow_caching(call: Call, self: str, value: bool) -> None:
-    """Of the record."""
+    """Only while its guests are halted."""
+    _refuse_running(call, self)
     call.db.set("VDI", self, allow_caching=value)
 
 
 def _track(call: Call, vdi: str, operation: str, enabled: bool) -> None:
     record = call.db.get("VDI", vdi)
-    with vdi_operations.running(call, vdi, operation), sr_operations.running(call, record["SR"], f"vdi_{operation}"):
-        driver(call, record["SR"])
+    with working(call, record["SR"], f"vdi_{operation}", vdi, operation):
         call.db.set("VDI", vdi, cbt_enabled=enabled)
 
 
@@ -86,7 +96,6 @@ def disable_cbt(call: Call, self: str) -> None:
 def data_destroy(call: Call, self: str) -> None:
     """The snapshot's data goes, what changed since stays known."""
     record = call.db.get("VDI", self)
-    with vdi_operations.running(call, self, "data_destroy"), sr_operations.running(call, record["SR"], "vdi_data_destroy"):
-        found, ctx = driver(call, record["SR"])
+    with working(call, record["SR"], "vdi_data_destroy", self, "data_destroy") as (found, ctx):
         found.vdi_set(ctx, record["location"], type="cbt_metadata", physical_utilisation=0)
         call.db.set("VDI", self, type="cbt_metadata", physical_utilisation=0)

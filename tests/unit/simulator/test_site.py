@@ -97,7 +97,7 @@ def test_a_card_has_the_same_address_in_every_run() -> None:
 @pytest.mark.parametrize("name", releases.names())
 def test_every_release_has_a_host_that_says_so(name: str) -> None:
     world = site.build(site.with_release(site.of_hosts(1), name))
-    (machine,) = world.machines.values()
+    (machine,) = list(world.machines.values())
     record, wanted = machine.host_record(), releases.release(name)
     assert record["software_version"]["product_version"] == wanted["software_version"]["product_version"]
     assert [record["API_version_major"], record["API_version_minor"]] == wanted["api_version"]

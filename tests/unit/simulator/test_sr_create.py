@@ -75,7 +75,7 @@ def test_a_coordinator_without_an_address_there_gets_no_sr() -> None:
         ("nfs", {**NFS, "serverpath": "/export/nothing"}, 73),
         ("nfs", {**NFS, "server": "nobody.example"}, 140),
         ("nfs", {**NFS, "server": "172.16.0.99"}, 108),
-        ("nfs", {**NFS, "nfsversion": "5"}, 72),
+        ("nfs", {**NFS, "nfsversion": "5"}, 202),
         ("smb", {}, 102),
         ("smb", {**SMB, "password": "wrong"}, 111),
         ("smb", {**SMB, "server": r"\\127.20.0.10\nothing"}, 111),
@@ -95,7 +95,7 @@ def test_a_coordinator_without_an_address_there_gets_no_sr() -> None:
         ("lvmohba", {}, 107),
         ("ext", {}, 90),
         ("ext", {"device": "sdb"}, 91),
-        ("ext", {"device": "/dev/nothing"}, 91),
+        ("ext", {"device": "/dev/nothing"}, 19),
         ("ext", {"device": "/dev/sda"}, 105),
         ("file", {}, 94),
         ("hba", {}, 19),
@@ -106,7 +106,7 @@ def test_a_coordinator_without_an_address_there_gets_no_sr() -> None:
         ("linstor", {"group-name": "g"}, 5005),
         ("linstor", {"group-name": "g", "redundancy": "2"}, 5006),
     ],
-    ids=lambda x: str(x),
+    ids=str,
 )
 def test_the_driver_says_what_is_wrong_and_nothing_is_left(pool: Storing, type_: str, config: dict[str, str], code: int) -> None:
     error = pool.no_sr(type_, config)
@@ -303,6 +303,14 @@ def test_a_heartbeat_needs_an_sr_that_every_host_has(pool: Storing) -> None:
     library = pool.sr("iso", NFS_ISO)
     assert pool.refused("SR.assert_can_host_ha_statefile", library) == ["SR_OPERATION_NOT_SUPPORTED", library]
     pool("SR.assert_supports_database_replication", pool.sr("lvmoiscsi", pool.iscsi))
+
+
+def test_a_heartbeat_needs_space(pool: Storing) -> None:
+    sr = pool.sr("lvmoiscsi", pool.iscsi)
+    pool("SR.assert_can_host_ha_statefile", sr)
+    pool.vdi(sr, 1020 << 30)
+    pool.db.set("SR", sr, physical_utilisation=(1 << 40) - 1)
+    assert pool.refused("SR.assert_can_host_ha_statefile", sr) == ["SR_SOURCE_SPACE_INSUFFICIENT", sr]
 
 
 def test_an_unplugged_sr_may_be_forgotten_but_not_destroyed_while_it_has_disks(pool: Storing) -> None:

@@ -179,11 +179,11 @@ def test_a_server_that_went_away_fails_the_scan(pool: Storing) -> None:
     assert pool.refused("SR.scan", sr)[0] == "SR_BACKEND_FAILURE_108"
 
 
-def test_an_update_brings_sizes_up_to_date_where_the_driver_can(pool: Storing) -> None:
+def test_an_update_brings_sizes_up_to_date_which_no_client_sets(pool: Storing) -> None:
     sr = pool.sr("nfs", NFS)
-    pool("SR.set_physical_size", sr, 5)
-    assert pool.record("SR", sr)["physical_size"] == 5
+    assert pool.refused("SR.set_physical_size", sr, 5) == ["PERMISSION_DENIED", ""]
+    pool.db.set("SR", sr, physical_size=5)
     pool("SR.update", sr)
     assert pool.record("SR", sr)["physical_size"] == 2 << 40
-    library = pool.sr("iso", NFS_ISO)
-    assert pool.refused("SR.update", library) == ["SR_OPERATION_NOT_SUPPORTED", library]
+    pool.detach(sr)
+    assert pool.refused("SR.update", sr) == ["SR_HAS_NO_PBDS", sr]

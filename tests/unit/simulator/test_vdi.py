@@ -167,7 +167,7 @@ def test_disk_and_snapshot_stand_on_a_hidden_base_copy(pool: Storing, nfs: str) 
 
 def test_a_chain_of_snapshots_has_an_end(pool: Storing, nfs: str) -> None:
     disk = pool.vdi(nfs)
-    for _ in range(LONGEST_CHAIN):
+    for _snapshot in range(LONGEST_CHAIN):
         pool("VDI.snapshot", disk, {})
     assert pool.refused("VDI.snapshot", disk, {})[0] == "SR_BACKEND_FAILURE_109"
 
@@ -187,8 +187,8 @@ def test_a_copy_over_a_disk_needs_a_large_one_that_can_be_written_to(pool: Stori
     disk, same, small = pool.vdi(nfs), pool.vdi(nfs), pool.vdi(nfs, MIB)
     assert pool("VDI.copy", disk, NULL, NULL, same) == same
     assert pool.refused("VDI.copy", disk, NULL, NULL, small) == ["VDI_TOO_SMALL", small, str(GIB)]
-    pool("VDI.set_read_only", same, True)
-    assert pool.refused("VDI.copy", disk, NULL, NULL, same) == ["VDI_READONLY", same]
+    readable = pool.vdi(nfs, read_only=True)
+    assert pool.refused("VDI.copy", disk, NULL, NULL, readable) == ["VDI_READONLY", readable]
 
 
 def test_a_library_copies_nothing_by_snapshot(pool: Storing) -> None:
@@ -230,8 +230,7 @@ def test_a_busy_device_keeps_its_disk_busy(pool: Storing, nfs: str) -> None:
 
 
 def test_a_disk_several_guests_may_write_to_has_no_snapshot(pool: Storing, nfs: str) -> None:
-    disk = pool.vdi(nfs)
-    pool("VDI.set_sharable", disk, True)
+    disk = pool.vdi(nfs, sharable=True)
     assert pool.refused("VDI.snapshot", disk, {}) == ["VDI_IS_SHARABLE", disk]
     assert "snapshot" not in pool.record("VDI", disk)["allowed_operations"]
 
@@ -273,7 +272,8 @@ def test_a_device_of_a_host_is_no_disk_to_destroy(pool: Storing) -> None:
     pool("SR.scan", drives)
     (drive,) = pool.record("SR", drives)["VDIs"]
     assert pool.record("VDI", drive)["read_only"]
-    assert pool.refused("VDI.destroy", drive) == ["VDI_IS_A_PHYSICAL_DEVICE", drive]
+    assert pool.refused("VDI.destroy", drive) == ["SR_OPERATION_NOT_SUPPORTED", drives]
+    assert "destroy" not in pool.record("VDI", drive)["allowed_operations"]
 
 
 def test_statistics_of_an_sr_are_not_destroyed(pool: Storing, nfs: str) -> None:
@@ -298,8 +298,16 @@ def test_few_drivers_grow_a_disk_in_use(pool: Storing, nfs: str) -> None:
     assert pool.refused("VDI.resize_online", pool.vdi(nfs), 2 * GIB) == ["SR_OPERATION_NOT_SUPPORTED", nfs]
 
 
-def test_a_size_is_not_set_by_a_client(pool: Storing, nfs: str) -> None:
-    assert pool.refused("VDI.set_virtual_size", pool.vdi(nfs), 5) == ["PERMISSION_DENIED", ""]
+@pytest.mark.parametrize(("field", "value"), [("virtual_size", 5), ("read_only", True), ("sharable", True)])
+def test_what_only_drivers_know_is_not_set_by_a_client(pool: Storing, nfs: str, field: str, value: object) -> None:
+    assert pool.refused(f"VDI.set_{field}", pool.vdi(nfs), value) == ["PERMISSION_DENIED", ""]
+
+
+def test_a_disk_of_a_running_guest_changes_neither_boot_mode_nor_caching(pool: Storing, nfs: str) -> None:
+    disk = pool.vdi(nfs)
+    guest = pool.record("VBD", guest_with(pool, disk))["VM"]
+    for call in (("VDI.set_on_boot", disk, "reset"), ("VDI.set_allow_caching", disk, True)):
+        assert pool.refused(*call) == ["VM_BAD_POWER_STATE", guest, "halted", "running"], call[0]
 
 
 # introducing ---------------------------------------------------------------------------------------------------------

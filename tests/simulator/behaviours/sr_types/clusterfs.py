@@ -44,7 +44,7 @@ class Gluster(ClusterFilesystem):
 
     def where(self, ctx: Context) -> tuple[str, str]:
         """102 when it is missing or has no volume."""
-        server, _, volume = ctx.option("server", 102).partition(":")
+        server, _colon, volume = ctx.option("server", 102).partition(":")
         if not volume:
             raise backend(102)
         return server, volume.lstrip("/")

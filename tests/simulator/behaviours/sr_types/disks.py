@@ -19,14 +19,14 @@ def devices(ctx: Context) -> list[str]:
 
 
 def check_devices(ctx: Context) -> list[Place]:
-    """The disks behind them; 91 for one that is not there, 105 for the system's own."""
+    """The disks behind them; 19 for one that is not there, 105 for the system's own."""
     found = []
     for path in devices(ctx):
         place = ctx.storage.local_place(ctx.machine.name, "disk", path)
         if place is None:
-            raise backend(91, f"path is {path}")
+            raise backend(19, f"Device {path} does not exist")
         if place.root:
-            raise backend(105)
+            raise backend(105, f"Device {path} contains core system files, please use another device")
         found.append(place)
     return found
 

@@ -24,7 +24,7 @@ class Iso(Driver):
     types: tuple[str, ...] = ("iso",)
 
     def place(self, ctx: Context) -> Place:
-        """Errors in order: 94, then by kind 226; 225, 140, 72, 108, 222; 225, 140, 227, 222."""
+        """Errors in order: 94, then by kind 226; 225, 202, 140, 108, 222; 225, 140, 227, 222."""
         location = ctx.option("location", 94)
         if "legacy_mode" in ctx.device_config:
             found = ctx.storage.local_place(ctx.machine.name, "directory", location.rstrip("/") or "/")

@@ -12,14 +12,14 @@ from ...storage import Place
 from .base import Context
 from .vhd import VhdDriver
 
-VERSIONS = ("3", "4", "4.0", "4.1")
 MOUNT_FAILED = "mount failed with return code 32"
 
 
 def check_version(ctx: Context) -> None:
-    """72 for a version that is none."""
-    if ctx.device_config.get("nfsversion", "3") not in VERSIONS:
-        raise backend(72, "Invalid nfsversion.")
+    """202 for a version that is none; only 3 and what begins with 4 are."""
+    version = ctx.device_config.get("nfsversion") or "3"
+    if version != "3" and not version.startswith("4"):
+        raise backend(202, "Invalid nfsversion.")
 
 
 class Nfs(VhdDriver):
@@ -28,7 +28,7 @@ class Nfs(VhdDriver):
     types: tuple[str, ...] = ("nfs",)
 
     def place(self, ctx: Context) -> Place:
-        """Errors in order: 102, 72, 140, 108, 101 with the list of exports, 73."""
+        """Errors in order: 102, 202, 140, 108, 101 with the list of exports, 73."""
         name = ctx.option("server", 102)
         check_version(ctx)
         server = ctx.server(name, 108)
