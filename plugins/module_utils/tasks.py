@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from .client import Session
-from .errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout, XenError
+from .errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout, Untrusted, XenError
 
 Progress = t.Callable[[float], None]
 POLL = 30.0  # seconds one event.from may block
@@ -84,7 +84,7 @@ def wait_until(what: str, ready: t.Callable[[], object], *, timeout: float, paus
     """Ask again and again until ready() is true.
 
     ready may return a string: what is still missing, which a Timeout repeats. Connections that fail and hosts that are
-    still starting count as "not yet".
+    still starting count as "not yet". Untrusted and OutcomeUnknown pass: more waiting will not help, a new plan may.
     """
     end, seen = time.monotonic() + timeout, "nothing yet"
     while True:
@@ -93,7 +93,9 @@ def wait_until(what: str, ready: t.Callable[[], object], *, timeout: float, paus
             if state is True:
                 return
             seen = str(state) if isinstance(state, str) else seen
-        except (ConnectionFailed, OutcomeUnknown) as e:
+        except Untrusted:
+            raise
+        except ConnectionFailed as e:
             seen = e.message
         except ApiError as e:
             if e.code not in NOT_YET:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils import tasks
-from ansible_collections.domzero.xen.plugins.module_utils.errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout
+from ansible_collections.domzero.xen.plugins.module_utils.errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout, Untrusted
 
 NETWORK = {"name_label": "made", "name_description": "", "MTU": 1500, "other_config": {}, "tags": []}
 
@@ -147,7 +147,7 @@ def test_a_state_that_does_not_come_tells_what_is_missing():
 
 
 def test_a_host_that_does_not_answer_yet_is_waited_for():
-    answers = iter([ConnectionFailed("down"), OutcomeUnknown("cut"), ApiError("x", ["HOST_STILL_BOOTING"]), "nearly", True])
+    answers = iter([ConnectionFailed("down"), ApiError("x", ["HOST_STILL_BOOTING"]), "nearly", True])
 
     def ready() -> object:
         answer = next(answers)
@@ -159,9 +159,12 @@ def test_a_host_that_does_not_answer_yet_is_waited_for():
     assert next(answers, None) is None
 
 
-def test_an_error_that_will_not_pass_ends_the_waiting_at_once():
+@pytest.mark.parametrize(
+    "error", [ApiError("x", ["RBAC_PERMISSION_DENIED"]), Untrusted("another certificate"), OutcomeUnknown("plan anew")]
+)
+def test_an_error_that_will_not_pass_ends_the_waiting_at_once(error: Exception):
     def ready() -> object:
-        raise ApiError("x", ["RBAC_PERMISSION_DENIED"])
+        raise error
 
-    with pytest.raises(ApiError):
+    with pytest.raises(type(error)):
         until(ready)
