@@ -51,10 +51,12 @@ def _string(value: t.Any) -> str:
 
 
 def _int(value: t.Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise failure(f"Expected int, got '{show(value)}'")
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value not in _INT64:
-        raise failure("Int64.of_string" if isinstance(value, str) or type(value) is int else f"Expected int, got '{show(value)}'")
+    if not isinstance(value, int) or value not in _INT64:
+        raise failure("Int64.of_string")
     return value
 
 

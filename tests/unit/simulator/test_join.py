@@ -110,7 +110,7 @@ def _licence(j: Asked, p: Asked) -> list[str]:
 
 def _licensed_size(j: Asked, p: Asked) -> list[str]:
     _set_pool(p, restrictions={"restrict_pool_size": "true"})
-    for _ in range(2):
+    for _turn in range(2):
         p.db.create("host", name_label="more")
     return ["LICENCE_RESTRICTION", "Pool_size"]
 

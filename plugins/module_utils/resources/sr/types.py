@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ...fields import text_map
 
 Config = dict[str, str]
-Wish = dict[str, str | None]  # None removes a key
+Wish = dict[str, "str | None"]  # None removes a key
 Choices = tuple[str, ...]
 # keys that drivers write into device_config themselves; no task asks for them
 DRIVER_KEYS = {"SRmaster", "multiSession", "multihomelist", "targetlist", "probeversion"}

@@ -229,7 +229,7 @@ def test_an_error_carries_code_and_parameters_of_either_wire(either):
 def test_one_connection_serves_all_calls(simulator):
     session = connect(simulator(1))
     first = session._http._connection
-    for _ in range(5):
+    for _turn in range(5):
         session.call("pool.get_all")
     assert session._http._connection is first
 

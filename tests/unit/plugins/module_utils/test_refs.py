@@ -67,7 +67,7 @@ def test_a_long_list_of_names_is_cut(session, objects):
 
 
 def test_an_ambiguous_name_lists_the_uuids(session, objects):
-    twins = [session.call("network.get_uuid", make(session, "twin")) for _ in range(2)]
+    twins = [session.call("network.get_uuid", make(session, "twin")) for _twin in range(2)]
     with pytest.raises(Ambiguous, match="2 objects of class network are named 'twin'") as refused:
         objects.resolve("network", "twin")
     assert all(uuid in str(refused.value) for uuid in twins)

@@ -123,7 +123,7 @@ def test_a_uuid_that_should_be_there_is_missed(do):
 
 
 def test_an_ambiguous_name_is_refused_before_anything_is_changed(sim, do, session):
-    for _ in range(2):
+    for _turn in range(2):
         session.call("network.create", {"name_label": "twin", "name_description": "", "MTU": 1500, "other_config": {}, "tags": []})
     mark = sim.mark()
     with pytest.raises(Ambiguous):

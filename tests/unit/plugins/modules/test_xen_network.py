@@ -77,7 +77,7 @@ def test_an_unknown_uuid_is_told(run: Run) -> None:
 
 def test_two_networks_of_one_name_are_ambiguous(simulator: Start, run: Run) -> None:
     db = simulator().world.pools[0].db
-    uuids = [db.get("network", db.create("network", name_label="twice"))["uuid"] for _ in range(2)]
+    uuids = [db.get("network", db.create("network", name_label="twice"))["uuid"] for _twin in range(2)]
     with pytest.raises(Ambiguous) as refused:
         run("xen_network", name="twice", mtu=9000)
     assert all(uuid in str(refused.value) for uuid in uuids)

@@ -36,7 +36,7 @@ def test_a_member_is_asked_and_the_coordinator_answers(sim, run):
 
 def test_a_session_is_ended_and_an_ended_one_stays_so(sim, run):
     session = run("xen_session")["session"]
-    for _ in range(2):
+    for _turn in range(2):
         assert run("xen_session", state="absent", session=session) == {"changed": False}
         assert open_sessions(sim) == set()
     with pytest.raises(ApiError, match="The session has ended; log in again"):
