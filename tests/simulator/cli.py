@@ -86,6 +86,8 @@ def _up(arguments: argparse.Namespace) -> int:
         print(f"xapi-sim: {e}", file=sys.stderr)
         return 2
     listener = control.Listener(simulation)
+    for host in simulation.ready()["hosts"]:
+        print(f"{host['name']}  {host['url']}  SHA-256 {host['fingerprint_sha256']}", flush=True)
     try:
         ended.wait()
     finally:

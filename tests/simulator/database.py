@@ -118,17 +118,19 @@ class Database:
         return ref
 
     def set(self, cls: str, ref: str, /, **fields: t.Any) -> None:
-        """The only way to change a record: back references follow, waiting clients learn of it."""
+        """The only way to change a record: back references follow, waiting clients learn of it. The same value again is no change."""
         record = self.get(cls, ref)
         self._check_fields(cls, fields)
-        for name, value in fields.items():
+        new = {name: value for name, value in fields.items() if record[name] != value or type(record[name]) is not type(value)}
+        for name, value in new.items():
             old = record[name]
             record[name] = value.copy() if isinstance(value, (list, dict)) else value
             if (cls, name) in self._relations.one:
                 self._follow(*self._relations.one[cls, name], ref, old, value)
             elif (cls, name) in self._relations.both:
                 self._follow_set(*self._relations.both[cls, name], ref, old, value)
-        self.touch(cls, ref)
+        if new:
+            self.touch(cls, ref)
 
     def destroy(self, cls: str, ref: str) -> None:
         """The object goes; sets of references to it shrink, single references to it stay as they are."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from . import decode, implicit, sessions, tasks
 from .behaviours import BEHAVIOURS
 from .errors import Fault, NotSimulated
-from .faults import Cut
+from .faults import Cut, Strike
 from .modeltypes import Type
 from .schema import MessageType
 
@@ -120,50 +120,40 @@ def _behave(call: Call, message: MessageType, arguments: list[t.Any]) -> t.Any:
     return "" if value is None else value
 
 
-@dataclass(frozen=True)
-class Struck:
-    """What faults do to one call: seconds it takes more, whether the connection ends after it, or what is raised instead."""
-
-    seconds: float = 0.0
-    cut_after: bool = False
-    error: Fault | Cut | None = None
+def _entry(call: Call, message: MessageType, arguments: list[t.Any]) -> dict[str, t.Any]:
+    return {"method": message.method, "host": call.machine.name, "params": arguments}
 
 
-def _strike(call: Call, message: MessageType) -> Struck:
-    try:
-        return Struck(*call.world.faults.strike(call.method, is_changing(message.method)))
-    except (Fault, Cut) as e:
-        return Struck(error=e)
-
-
-def _perform(call: Call, message: MessageType, arguments: list[t.Any], struck: Struck | None = None) -> t.Any:
+def _perform(call: Call, message: MessageType, arguments: list[t.Any], strike: Strike) -> t.Any:
     """Behaviour with faults, log and saved state around it; the lock is held."""
-    world, changing = call.world, is_changing(message.method)
-    entry: dict[str, t.Any] = {"method": message.method, "host": call.machine.name, "params": arguments}
+    entry = _entry(call, message, arguments)
     try:
-        struck = struck or _strike(call, message)
-        if struck.error:
-            raise struck.error
-        if struck.seconds:
-            call.sleep(struck.seconds)
-        value = _behave(call, message, arguments)
-        entry["result"] = value
+        if strike.seconds:
+            call.sleep(strike.seconds)
+        if strike.fault:
+            raise strike.fault
+        value = entry["result"] = _behave(call, message, arguments)
     except NotSimulated as e:
         entry["error"] = e.as_fault().description
         raise e.as_fault() from e
     except Fault as e:
         entry["error"] = e.description
         raise
-    except Cut:
-        entry["error"] = ["CONNECTION_CUT"]
-        raise
     finally:
-        if changing:
-            world.calls.append({"n": len(world.calls) + 1, **entry})
-            world.save()
-    if struck.cut_after:
-        raise Cut(f"{call.method} was cut off after it took effect")
+        if is_changing(message.method):
+            call.world.record_call(entry)
     return value
+
+
+def _strike(call: Call, message: MessageType, arguments: list[t.Any], method: str) -> Strike:
+    """What faults do to the call. Raises Cut when it is not to begin at all, which the log tells."""
+    changing = is_changing(message.method)
+    try:
+        return call.world.faults.strike(method, changing)
+    except Cut:
+        if changing:
+            call.world.record_call({**_entry(call, message, arguments), "error": ["CONNECTION_CUT"]})
+        raise
 
 
 def _prepare(machine: Machine, method: str, params: list[t.Any]) -> tuple[Call, MessageType, list[t.Any]]:
@@ -188,18 +178,19 @@ def run(machine: Machine, method: str, params: t.Sequence[t.Any]) -> Outcome:
     world = machine.world
     with world.lock:
         call, message, arguments = _prepare(machine, method, list(params))
+        strike = _strike(call, message, arguments, method)
         if not method.startswith("Async."):
-            return Outcome(_perform(call, message, arguments), message.result)
-        if not message.asynchronous:
+            outcome, worker = Outcome(_perform(call, message, arguments, strike), message.result), None
+        elif not message.asynchronous:
             raise Fault("Fault", f"No async mode for this operation (rpc: {method})")
-        struck = _strike(call, message)
-        if isinstance(struck.error, Cut):  # the request never arrived: there is no task
-            return Outcome(_perform(call, message, arguments, struck), message.result)
-        ref, thread = tasks.start(call, lambda: _perform(call, message, arguments, struck), message.result)
-    if struck.cut_after:
-        thread.join()
+        else:
+            ref, worker = tasks.start(call, lambda: _perform(call, message, arguments, strike), message.result)
+            outcome = Outcome(ref, Type("ref", "task"))
+    if strike.cut:
+        if worker:
+            worker.join()
         raise Cut(f"{method} was cut off after it took effect")
-    return Outcome(ref, Type("ref", "task"))
+    return outcome
 
 
 def dispatch(machine: Machine, method: str, params: t.Sequence[t.Any]) -> t.Any:

@@ -40,6 +40,14 @@ class Trigger:
         return f"call {self.nth - self.seen} from now of {self.method or 'any changing method'}: {what}"
 
 
+class Strike(t.NamedTuple):
+    """What befalls one call."""
+
+    fault: Fault | None = None
+    seconds: float = 0.0
+    cut: bool = False  # the connection ends once the call took effect
+
+
 class Faults:
     """The faults that wait to happen. Methods count calls from the moment they are asked for."""
 
@@ -90,16 +98,12 @@ class Faults:
         self.triggers.clear()
         self.absent.clear()
 
-    def strike(self, method: str, changing: bool) -> tuple[float, bool]:
-        """What happens to this call: extra seconds, and whether the connection ends after it. Raises Fault or Cut."""
-        seconds, cut = 0.0, False
+    def strike(self, method: str, changing: bool) -> Strike:
+        """What happens to this call; method with its Async. if it has one. Raises Cut when it is not to begin at all."""
         fired = [trigger for trigger in self.triggers if trigger.hit(method, changing)]
         self.triggers = [trigger for trigger in self.triggers if trigger not in fired]
-        for trigger in fired:
-            if trigger.kind == "fail":
-                raise Fault(*trigger.error)
-            if trigger.kind == "cut-before":
-                raise Cut(f"{method} was cut off before it took effect")
-            seconds += trigger.seconds
-            cut = cut or trigger.kind == "cut-after"
-        return seconds, cut
+        kinds = {trigger.kind for trigger in fired}
+        if "cut-before" in kinds:
+            raise Cut(f"{method} was cut off before it took effect")
+        failing = [trigger.error for trigger in fired if trigger.kind == "fail"]
+        return Strike(Fault(*failing[0]) if failing else None, sum(trigger.seconds for trigger in fired), "cut-after" in kinds)

@@ -34,12 +34,16 @@ class Host:
 
 
 class InProcess:
-    """Serves a world in threads of this process: ``with InProcess(world) as simulator: ... simulator.hosts[0].url``."""
+    """Serves a world in threads of this process: ``with InProcess(world) as simulator: ... simulator.hosts[0].url``.
 
-    def __init__(self, world: World, port: int = 0) -> None:
+    ``watch``: the invariants are checked after every changing call; a breach ends the ``with`` block with an AssertionError.
+    """
+
+    def __init__(self, world: World, port: int = 0, *, watch: bool = True) -> None:
         from .server import Server
 
         self.world = world
+        world.watch = watch
         self._folder = Path(tempfile.mkdtemp(prefix="xapi-sim-"))
         self._server = Server(world, self._folder / "certs", port)
         self.hosts: list[Host] = []
@@ -58,6 +62,11 @@ class InProcess:
     def faults(self) -> Faults:
         """What is to go wrong."""
         return self.world.faults
+
+    @property
+    def received(self) -> int:
+        """Calls of any kind that reached the hosts so far."""
+        return self._server.received
 
     def start(self) -> InProcess:
         """All hosts answer when this returns."""
@@ -83,8 +92,10 @@ class InProcess:
     def __enter__(self) -> InProcess:
         return self.start()
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         self.stop()
+        if kind is None and self.world.breaches:
+            raise AssertionError("; ".join(self.world.breaches))
 
 
 class Simulator:

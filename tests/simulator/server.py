@@ -63,6 +63,7 @@ class Endpoint:
         self._context = certificate.context()
         self._listener: asyncio.Server | None = None
         self._protocol: web.Server | None = None
+        self.calls = 0  # calls received, whatever came of them
 
     async def listen(self) -> None:
         """Opens the port; OSError if it is taken."""
@@ -111,6 +112,7 @@ class Endpoint:
         return _RPC if self.machine.product.get("json_rpc", True) else [path for path, kind in _RPC.items() if kind == "xml"]
 
     async def _rpc(self, request: web.BaseRequest) -> web.Response:
+        self.calls += 1
         body = await request.read()
         kind = _RPC[request.path]
         work = {"xml": self._xml, "json": self._json, "old json": self._old_json}[kind]
@@ -163,6 +165,9 @@ class Endpoint:
     # handlers --------------------------------------------------------------------------------------------------------
     async def _handler(self, request: web.BaseRequest) -> web.StreamResponse:
         route = handlers.find(request.method, request.path)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         loop = asyncio.get_running_loop()
 
         def pieces() -> t.Iterator[bytes]:
@@ -187,12 +192,18 @@ class Endpoint:
 
     def _handle(self, exchange: Exchange, route: handlers.Route, cookies: dict[str, str]) -> Reply:
         with exchange.world.lock:
-            exchange.session, own = self._authenticate(exchange, cookies, optional=route.role is None)
+            try:
+                exchange.session, own = self._authenticate(exchange, cookies, optional=route.role is None)
+            except Refused:
+                handlers.fail_task(exchange, Fault("SESSION_AUTHENTICATION_FAILED", "", "no valid session"))
+                raise
             if not handlers.allowed(exchange, route):
+                handlers.fail_task(exchange, Fault("RBAC_PERMISSION_DENIED", f"http/{route.realm}", "No permission in user session"))
                 raise Refused(403)
         try:
             return route.handler(exchange)
         except Fault as e:
+            handlers.fail_task(exchange, e)
             raise Refused(500, handlers.fault_page(e)) from e
         finally:
             if own:
@@ -303,6 +314,11 @@ class Server:
 
     async def _shut_all(self) -> None:
         await asyncio.gather(*(endpoint.shut(0.0) for endpoint in self.endpoints.values()))
+
+    @property
+    def received(self) -> int:
+        """Calls that reached any host since the start."""
+        return sum(endpoint.calls for endpoint in self.endpoints.values())
 
     def hosts(self) -> list[dict[str, t.Any]]:
         """Where the hosts answer and how to know them."""

@@ -169,12 +169,10 @@ class Simulation:
         machine = self.world.machines.get(host)
         if machine is None:
             raise Refusal(f"no host {host}; there are {', '.join(self.world.machines)}")
-        with self.world.lock:
-            if on and machine.power != "on":
-                machine.come_up()
-            elif not on:
-                machine.go_down()
-            self.world.save()
+        if on and machine.power == "off":
+            self.world.after(0, "agent starts", machine=host, rebooted=True)
+        elif not on and machine.power == "on":
+            self.world.after(0, "agent leaves", machine=host, back=None, rebooted=True)
         return []
 
     def ctl_fault(self, kind: str, method: str | None = None, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> list[str]:

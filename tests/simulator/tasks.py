@@ -10,7 +10,6 @@ import typing as t
 from . import wire_xml
 from .clock import epoch
 from .errors import Fault
-from .faults import Cut
 from .modeltypes import EPOCH, NULL, Type
 
 if t.TYPE_CHECKING:
@@ -86,8 +85,6 @@ def start(call: Call, work: t.Callable[[], t.Any], result: Type) -> tuple[str, t
                 finish_with(work(), result)
             except Fault as e:
                 fail(e)
-            except Cut:  # the caller's connection, not the task
-                finish(db, ref, world.clock.iso(), "success")
             except Exception as e:  # a bug in a behaviour must not leave a task pending for ever
                 fail(Fault("INTERNAL_ERROR", f"{type(e).__name__}: {e}"))
                 raise

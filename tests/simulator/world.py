@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import behaviours
+from . import behaviours, invariants
 from .clock import Clock
 from .database import Database, Record
 from .faults import Faults
@@ -169,6 +169,9 @@ class World:
         self._agenda_changed = threading.Condition(self.lock)
         self._scheduler: threading.Thread | None = None
         self._stopped = False
+        self.watch = False  # whether the invariants are checked after every changing call
+        self.breaches: list[str] = []  # what was found so
+        self._known_breaches: set[str] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     # pools and machines ----------------------------------------------------------------------------------------------
@@ -258,6 +261,15 @@ class World:
         if self._temporary is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="xapi-sim-")
         return Path(self._temporary.name)
+
+    def record_call(self, entry: dict[str, t.Any]) -> None:
+        """A changing call has ended: it is logged, the state is saved and, if somebody watches, looked at for breaches."""
+        self.calls.append({"n": len(self.calls) + 1, **entry})
+        self.save()
+        if self.watch:
+            found = invariants.check(self)
+            self.breaches += [f"{breach} (after {entry['method']})" for breach in found if breach not in self._known_breaches]
+            self._known_breaches = set(found)
 
     def save(self) -> None:
         """Writes what changed to disk, if there is a place for it; call with the lock held."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from .. import sessions
 from ..clock import epoch
+from ..database import new_ref
 from ..dispatch import Call
 from ..errors import Fault
 from ..modeltypes import NULL
-from ..database import new_ref
 from . import message
 
 REFUSAL_SECONDS = 1.8

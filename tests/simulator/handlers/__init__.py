@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from .. import tasks
 from ..errors import Fault
 from ..sessions import role_names
 
@@ -128,6 +129,14 @@ def allowed(exchange: Exchange, route: Route) -> bool:
         return True
     high_enough = ROLE_ORDER[: ROLE_ORDER.index(route.role) + 1]
     return bool(role_names(exchange.db, record["subject"]) & set(high_enough))
+
+
+def fail_task(exchange: Exchange, fault: Fault) -> None:
+    """The client's task, if it gave one, ends with the error."""
+    with exchange.world.lock:
+        ref = task_of(exchange)
+        if ref:
+            tasks.finish(exchange.db, ref, exchange.world.clock.iso(), "failure", error_info=fault.description)
 
 
 def task_of(exchange: Exchange) -> str | None:
