@@ -3,14 +3,15 @@
 
 """Runs any xen_* module inside the Ansible process: a tenth of the CPU of a process of its own.
 
-It bears the name of one module, because every action plugin needs a module's documentation; the others are routed to it
-in meta/runtime.yml. Tasks that must not run here (async, become, environment, delegated to another machine,
-XEN_IN_PROCESS=false) run as ordinary modules.
+It bears the name of one module, because every action plugin needs a module's documentation; each of the others has one of its own
+that names its module. Tasks that must not run here (async, become, environment, delegated to another machine, XEN_IN_PROCESS=false)
+run as ordinary modules.
+
+Everything is imported at the top: Ansible loads an action plugin once, before it forks a worker for each task.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 from ansible_collections.domzero.xen.plugins.module_utils.module import CONNECTION, Module, failure, log_in, session_for, warn_about
+from ansible_collections.domzero.xen.plugins.modules.xen_info import MODULE
 
 HERE = ("localhost", "127.0.0.1", "::1")
 # sessions that live through the items of one loop, ended when the worker process of the task ends
@@ -58,16 +60,15 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _supports_async = True
+    module: Module = MODULE
 
     def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         if not self._in_process():
             wrap_async = self._task.async_val and not self._connection.has_native_async
             return t.cast("dict[str, t.Any]", self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
-        name = self._task.action.rsplit(".", 1)[-1]
-        module: Module = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{name}").MODULE
-        validated, params = self.validate_argument_spec(argument_spec=module.argument_spec, **module.rules)
-        return t.cast("dict[str, t.Any]", remove_values(self._result(module, plain(params)), validated._no_log_values))
+        validated, params = self.validate_argument_spec(argument_spec=self.module.argument_spec, **self.module.rules)
+        return t.cast("dict[str, t.Any]", remove_values(self._result(self.module, plain(params)), validated._no_log_values))
 
     def _result(self, module: Module, params: dict[str, t.Any]) -> dict[str, t.Any]:
         # only a worker process ends with its task; anywhere else a kept session would outlive it

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.domzero.xen.plugins.action.xen_info import ActionModule
+from ansible_collections.domzero.xen.plugins.action.xen_info import ActionModule as Runner
+from ansible_collections.domzero.xen.plugins.modules.xen_sr_info import MODULE
 
-__all__ = ["ActionModule"]
+
+class ActionModule(Runner):
+    module = MODULE

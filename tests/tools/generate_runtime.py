@@ -29,9 +29,12 @@ ACTION = f"""\
 
 from __future__ import annotations
 
-from ansible_collections.domzero.xen.plugins.action.{RUNNER} import ActionModule
+from ansible_collections.domzero.xen.plugins.action.{RUNNER} import ActionModule as Runner
+from ansible_collections.domzero.xen.plugins.modules.%s import MODULE
 
-__all__ = ["ActionModule"]
+
+class ActionModule(Runner):
+    module = MODULE
 """
 
 
@@ -42,7 +45,7 @@ def modules() -> list[str]:
 def generated() -> dict[Path, str]:
     """What every generated file has to hold."""
     runtime = LICENCE + RUNTIME + "".join(f"    - {name}\n" for name in modules())
-    actions = {CHECKOUT / f"plugins/action/{name}.py": LICENCE + ACTION for name in modules() if name != RUNNER}
+    actions = {CHECKOUT / f"plugins/action/{name}.py": LICENCE + ACTION % name for name in modules() if name != RUNNER}
     return {CHECKOUT / "meta/runtime.yml": runtime, **actions}
 
 
