@@ -63,13 +63,15 @@ def _create_host(db: Database, machine: Machine) -> None:
     other = {"agent_start_time": started, "boot_time": started}
     if machine.local_storage not in ("ext", "lvm"):
         other["no_local_storage"] = "true"
+    if initiator := _initiator(machine):
+        other["iscsi_iqn"] = initiator  # where releases before the field have it, and newer ones still write it (xapi_host.ml)
     major, minor = product["api_version"]
     machine.host_ref = db.create(
         "host", **values()["host"], name_label=machine.name, hostname=machine.name, address=machine.address, metrics=metrics,
         memory_overhead=HYPERVISOR_MEMORY, API_version_major=major, API_version_minor=minor, other_config=other,
         software_version={**product["software_version"], "hostname": machine.name}, edition=product["edition"],
         editions=[product["edition"]], license_params=licence(), cpu_info=_cpu_info(machine), power_on_mode=machine.power_on,
-        iscsi_iqn=_initiator(machine),
+        iscsi_iqn=initiator,
     )  # fmt: skip
     _create_cpus(db, machine)
     _create_control_domain(db, machine)

@@ -18,7 +18,8 @@ POINTERS = ("default_SR", "suspend_image_SR", "crash_dump_SR")
 
 def plan_removal(plan: Plan, objects: Objects, found: Found, label: str, params: Record) -> None:
     """Raises InvalidChange where somebody uses the SR or data would be lost without a word of the task."""
-    if found.record.get("is_tools_sr"):
+    # releases before is_tools_sr tell it in other_config
+    if found.record.get("is_tools_sr") or found.record["other_config"].get("xenserver_tools_sr") == "true":
         raise InvalidChange(f"SR {label!r} holds the tools of the guests and belongs to the pool.", hint="It can not be removed.")
     if params["state"] == "absent":
         _refuse_destruction(objects, found, label)

@@ -175,7 +175,7 @@ def test_the_address_of_the_coordinator_itself_is_refused(alone: Sim, run: Run) 
 
 
 def test_the_coordinator_at_another_address_is_recognised(alone: Sim, run: Run) -> None:
-    machine = list(alone.world.machines.values())[0]
+    machine = next(iter(alone.world.machines.values()))
     db_of(alone, 0).set("host", machine.host_ref, address="192.0.2.7")
     error = refused(run, alone, entry(alone, 0))
     assert error.code == "OPERATION_NOT_ALLOWED"

@@ -28,6 +28,12 @@ def refused(lab: t.Any, run: Run, match: str, *hints: str, code: str = "", **tas
     assert lab.calls(mark) == []
 
 
+def without_iqn(lab: t.Any, *names: str) -> None:
+    db = db_of(lab)
+    for host in (db.one("host", name_label=name) for name in names):
+        db.set("host", host, iscsi_iqn="", other_config={})
+
+
 # servers -------------------------------------------------------------------------------
 def test_an_export_that_is_not_there_is_told_with_those_that_are(lab: t.Any, run: Run) -> None:
     exports = "/export/vms, /export/more, /export/iso"
@@ -98,15 +104,12 @@ def test_the_only_lun_needs_no_choice(lab: t.Any, converges: Run) -> None:
 
 
 def test_a_host_without_an_iqn_is_named(lab: t.Any, run: Run) -> None:
-    db = db_of(lab)
-    db.set("host", db.one("host", name_label="xcp01"), iscsi_iqn="")
+    without_iqn(lab, "xcp01")
     refused(lab, run, "Host 'xcp01' has no iSCSI IQN", "xen_host", code="SR_BACKEND_FAILURE_97", lun=0, **TWO)
 
 
 def test_an_sr_with_an_iqn_of_its_own_needs_none_of_the_host(lab: t.Any, converges: Run) -> None:
-    db = db_of(lab)
-    for host in db.all("host"):
-        db.set("host", host, iscsi_iqn="")
+    without_iqn(lab, "xcp00", "xcp01")
     assert converges("xen_sr", lun=0, local_iqn="iqn.of.its.own", **TWO)["sr"]["local_iqn"] == "iqn.of.its.own"
 
 
@@ -134,7 +137,7 @@ def test_a_device_that_another_sr_uses_is_refused_on_that_host_only(lab: t.Any, 
 
 
 def test_a_device_that_is_not_there_is_told(lab: t.Any, run: Run) -> None:
-    refused(lab, run, "'xcp00' cannot use /dev/sdz for an SR of type ext", code="SR_BACKEND_FAILURE_91", **{**DISK, "device": "/dev/sdz"})
+    refused(lab, run, "'xcp00' cannot use /dev/sdz for an SR of type ext", code="SR_BACKEND_FAILURE_19", **{**DISK, "device": "/dev/sdz"})
 
 
 def test_the_system_disk_is_told(lab: t.Any, run: Run) -> None:

@@ -166,3 +166,11 @@ def test_a_driver_the_pool_does_not_have_is_named(simulator: Start, run: Run) ->
     simulator(LAB, release="xenserver-8")
     with pytest.raises(Exception, match="no driver for SRs of type moosefs"):
         run("xen_sr", name="New", type="moosefs", **TASKS["moosefs"])
+
+
+@pytest.mark.parametrize("release", ["xenserver-6.5", "xenserver-7.0", "xcp-ng-8.2", "xenserver-8"])
+@pytest.mark.parametrize("type_", ["nfs", "lvmoiscsi", "iso", "ext"])
+def test_older_releases_do_the_same(type_: str, release: str, simulator: Start, converges: Run) -> None:
+    simulator(LAB, release=release)
+    assert converges("xen_sr", name="New", type=type_, **TASKS[type_], default=True)["changed"] is True
+    assert converges("xen_sr", name="New", state="forgotten")["changed"] is True
