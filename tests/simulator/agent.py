@@ -27,6 +27,7 @@ START_UP = 20.0  # from the first answer to an enabled host
 STAYS_DISABLED = "stays_disabled"  # in Machine.state: host.disable without auto_enable
 LEAVING = "leaving"  # in Machine.state: told to reboot or shut down
 BOOTED = "booted"  # in Machine.state: when, until the start-up is over
+AFTER_BOOT = {"disable_on_reboot": "disabled", "enable_on_reboot": "enabled"}  # host.display
 STARTING = "starting"  # in Machine.state: answers, but its start-up is not over
 
 
@@ -122,6 +123,8 @@ def agent_started(world: World, machine: str) -> None:
     db.add_to_map("host", host, "other_config", "agent_start_time", f"{world.clock.now():.0f}.")
     if booted is not None:
         db.add_to_map("host", host, "other_config", "boot_time", f"{booted:.0f}.")
+        display = db.get("host", host)["display"]
+        db.set("host", host, display=AFTER_BOOT.get(display, display))
     refresh_host(db, host)
 
 

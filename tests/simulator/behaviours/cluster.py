@@ -150,7 +150,7 @@ def get_network(call: Call, self: str) -> str:
     members = call.db.get("Cluster", self)["cluster_hosts"]
     networks = {call.db.get("PIF", call.db.get("Cluster_host", member)["PIF"])["network"] for member in members}
     if len(networks) != 1:
-        raise Fault("INTERNAL_ERROR", "Failure(\"the cluster's hosts are on different networks\")")
+        raise Fault("INTERNAL_ERROR", 'Failure("the cluster\'s hosts are on different networks")')
     return str(networks.pop())
 
 

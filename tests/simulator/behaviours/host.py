@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import agent, fresh_pool, garbage, operations
+from .. import agent, failover, fresh_pool, garbage, operations
 from ..errors import Fault
 from ..hosts import at_host, is_live, set_live
 from . import message
@@ -22,12 +22,22 @@ POWER_ON_PATIENCE = 800  # virtual seconds the power-on script waits for the hos
 def disable(call: Call, host: str, auto_enable: bool) -> None:
     """No new guests; without auto_enable it stays so over a reboot."""
     machine = at_host(call, host)
+    _refuse_breaking_the_plan(call, host)
     if auto_enable:
         machine.state.pop(agent.STAYS_DISABLED, None)
     else:
         machine.state[agent.STAYS_DISABLED] = True
     call.db.set("host", host, enabled=False)
     operations.refresh_host(call.db, host)
+
+
+def _refuse_breaking_the_plan(call: Call, host: str) -> None:
+    """Raises HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN where protected guests would have nowhere to go."""
+    pool, vms = call.pool.pool, failover.protected(call.db)
+    if not pool["ha_enabled"] or pool["ha_allow_overcommit"] or not pool["ha_plan_exists_for"] or not vms:
+        return
+    if not failover.plan_exists(call.db, pool["ha_host_failures_to_tolerate"], vms, without=host):
+        raise Fault("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
 
 
 @message("host.enable")

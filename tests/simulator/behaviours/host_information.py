@@ -9,7 +9,7 @@ import typing as t
 import zoneinfo
 from datetime import datetime
 
-from ..errors import Fault
+from ..errors import Fault, NotSimulated
 from ..hosts import at_host
 from . import message
 
@@ -90,6 +90,15 @@ def call_extension(call: Call, host: str, name: str) -> str:
     """No extension is installed."""
     at_host(call, host)
     raise Fault("MESSAGE_METHOD_UNKNOWN", name)
+
+
+@message("host.get_server_certificate")
+def get_server_certificate(call: Call, host: str) -> str:
+    """PEM of what the host's endpoint shows; a host that listens nowhere has none."""
+    certificate = getattr(at_host(call, host).endpoint, "certificate", None)
+    if certificate is None:
+        raise NotSimulated("host.get_server_certificate")
+    return str(certificate.cert.read_text())
 
 
 @message("host.get_servertime")

@@ -31,7 +31,7 @@ def reconfigure_ip(call: Call, self: str, mode: str, IP: str, netmask: str, gate
     _check_ipv4(mode, new)
     if mode == "None" and record["management"] and record["primary_address_type"] == "IPv4":
         raise Fault("PIF_IS_MANAGEMENT_INTERFACE", self)
-    db.set("PIF", self, **new, DNS=_name_servers(record["DNS"], DNS))
+    db.set("PIF", self, **new, DNS=_name_servers(record["DNS"], DNS, 4))
     if record["currently_attached"]:
         net.bring_up(db, machine, self)
     if record["management"]:
@@ -47,10 +47,13 @@ def _check_ipv4(mode: str, new: dict[str, str]) -> None:
             raise Fault("INVALID_IP_ADDRESS_SPECIFIED", name)
 
 
-def _name_servers(old: str, new: str) -> str:
-    """IPv6 servers are not this call's business."""
-    kept = [server for server in old.split(",") if ":" in server]
-    return ",".join([*filter(None, new.split(",")), *(server for server in kept if server not in new.split(","))])
+def _name_servers(old: str, new: str, family: int) -> str:
+    """The new servers of the call's family before the old ones of the other."""
+
+    def of(text: str, ipv6: bool) -> list[str]:
+        return [server for server in text.split(",") if server and (":" in server) == ipv6]
+
+    return ",".join([*of(new, family == 6), *of(old, family != 6)])
 
 
 @message("PIF.reconfigure_ipv6")
@@ -68,7 +71,7 @@ def reconfigure_ipv6(call: Call, self: str, mode: str, IPv6: str, gateway: str, 
         raise Fault("INVALID_CIDR_ADDRESS_SPECIFIED", "IPv6")
     if mode == "None" and record["management"] and record["primary_address_type"] == "IPv6":
         raise Fault("PIF_IS_MANAGEMENT_INTERFACE", self)
-    db.set("PIF", self, ipv6_configuration_mode=mode, IPv6=[IPv6], ipv6_gateway=gateway, DNS=DNS or record["DNS"])
+    db.set("PIF", self, ipv6_configuration_mode=mode, IPv6=[IPv6], ipv6_gateway=gateway, DNS=_name_servers(record["DNS"], DNS, 6))
     if record["currently_attached"]:
         net.bring_up(db, machine, self)
 

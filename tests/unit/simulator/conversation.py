@@ -87,3 +87,26 @@ def settle(world: World, seconds: float = 10.0) -> None:
     until(world, lambda: not world.agenda, seconds)
     with world.lock:
         pass
+
+
+COORDINATOR = "127.77.0.1"  # the first host's address
+
+
+def join(joiner: Asked, *, force: bool = False) -> None:
+    """The host joins the first host's pool."""
+    joiner("pool.join_force" if force else "pool.join", COORDINATOR, "root", "xapi-test")
+
+
+def joined(joiner: Asked) -> Asked:
+    """The coordinator, once the joiner is up as a member."""
+    join(joiner)
+    settle(joiner.machine.world)
+    return Asked(joiner.machine.pool.coordinator)
+
+
+def manage_on_vlan(asked: Asked, tag: int) -> None:
+    """The management interface becomes a VLAN of the first card."""
+    pif = asked.record("VLAN", asked("VLAN.create", asked.pif("eth0"), tag, asked.network("Management VLAN")))["untagged_PIF"]
+    address = asked.record("PIF", asked.pif("eth0"))["IP"]
+    asked("PIF.reconfigure_ip", pif, "Static", address, "255.255.255.0", "", "")
+    asked("host.management_reconfigure", pif)

@@ -186,6 +186,15 @@ def test_the_number_of_failures_to_tolerate_is_kept_to(pool: Asked, heartbeat: s
     assert pool.pool["ha_overcommitted"]
 
 
+def test_a_host_the_plan_needs_is_not_disabled(pool: Asked, heartbeat: str) -> None:
+    for host in pool.db.all("host"):
+        _protected(pool, host, 30)
+    pool("pool.enable_ha", [heartbeat], {})
+    pool("pool.set_ha_host_failures_to_tolerate", pool.machine.pool.pool_ref, 1)
+    assert pool.refused("host.disable", pool.host) == ["HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"]
+    assert pool.record("host", pool.host)["enabled"]
+
+
 # redo log ------------------------------------------------------------------------------------------------------------
 def test_the_redo_log_lies_on_shared_storage(pool: Asked, heartbeat: str) -> None:
     pool("pool.enable_redo_log", heartbeat)
