@@ -74,7 +74,7 @@ def until(world: World, holds: t.Callable[[], object], seconds: float = 10.0) ->
     """Waits, in real seconds, for something the world does by itself."""
     end = time.monotonic() + seconds
     while True:
-        with world.lock, contextlib.suppress(Fault, LookupError):
+        with contextlib.suppress(Fault, LookupError), world.lock:
             if holds():
                 return
         if time.monotonic() > end:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ansible_collections.domzero.xen.tests.simulator.world import World
 
 from .conversation import Asked, build, settle, until
@@ -234,3 +237,23 @@ def test_guests_of_a_host_declared_dead_are_halted(pool: Asked, member: str) -> 
     vm = pool.db.create("VM", power_state="Running", resident_on=member)
     pool("host.declare_dead", member)
     assert pool.record("VM", vm)["power_state"] == "Halted"
+
+
+# on the wire ---------------------------------------------------------------------------------------------------------
+def test_a_rebooting_host_does_not_listen_and_then_does() -> None:
+    world = build(2, joined=True, speed=300)
+    with InProcess(world) as simulator:
+        pool, machine = Asked(world.machines["xcp00"]), world.machines["xcp01"]
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                return probe.connect_ex((machine.address, simulator.hosts[1].port)) == 0
+
+        pool("host.disable", machine.host_ref)
+        assert answers()
+        pool("host.reboot", machine.host_ref)
+        until(world, lambda: not answers())
+        until(world, answers)
+        assert not pool.record("host", machine.host_ref)["enabled"]
+        until(world, lambda: pool.record("host", machine.host_ref)["enabled"])
