@@ -61,7 +61,8 @@ options:
         V(lvmofcoe), V(cephfs), V(glusterfs), V(moosefs), V(linstor), V(xfs), V(zfs), V(largeblock), V(iscsi), V(hba), V(file), V(shm),
         V(udev), V(dummy)."
       - The pool has to have the driver. Some kinds come with XCP-ng only.
-      - For a type of somebody else's driver give its keys in O(device_config).
+      - For a type of somebody else's driver give its keys in O(device_config), and O(existing=overwrite) if the driver cannot look at the
+        target, knowing that it may hold something.
     type: str
   content_type:
     description: What the SR is for, V(user) or V(iso); follows from O(type) unless given, and is fixed when the SR is created.

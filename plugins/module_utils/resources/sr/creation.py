@@ -14,6 +14,7 @@ from ...resource import Found
 from . import types
 from .existing import to_introduce
 from .pbds import Attachment, hosts_in_order, unattachable
+from .probe import Existing
 from .state import TABLE, State, part
 from .target import Target
 from .task import Task
@@ -38,7 +39,7 @@ class Creation:
         where = hosts_in_order(task.objects) if fields["shared"] else [task.host()]
         self._refuse_nameless_initiator(row, where)
         target = task.target(row, where[0])
-        config, found = target.complete(said)
+        config, found = self._look(target, said)
         sr = to_introduce(row, found, task.objects, name=task.label, uuid=params.get("uuid") or "", choice=params["existing"])
         after = State(fields, task.sm_config({}), config, where, [], task.default(False))
         plan = Plan({}, {}, facts={"introduced": bool(sr)})
@@ -48,6 +49,17 @@ class Creation:
         LABELS.changes(plan, ref, task.objects, None, task.label)
         task.plan_rest(plan, ref, None, after)
         return plan
+
+    def _look(self, target: Target, said: Config) -> tuple[Config, list[Existing]]:
+        try:
+            return target.complete(said)
+        except XenError as e:
+            if target.row.known:
+                raise
+            if self.task.params["existing"] == "overwrite":
+                return said, []
+            e.hint = "Set existing: overwrite to create the SR without looking at what lies there."
+            raise
 
     @property
     def _effort(self) -> str:

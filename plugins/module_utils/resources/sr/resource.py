@@ -34,7 +34,7 @@ class Sr(Resource):
     def find(self) -> Found | None:
         """By uuid or name; of several local SRs of one name that of the host given. Raises Ambiguous."""
         found = self._known()
-        if not found and self.params["state"] == "present" and self._creation_ended():
+        if not found and self.params.get("state") == "present" and self._creation_ended():
             found = self._known()
         return found
 

@@ -84,7 +84,7 @@ class SrType:
     place: "whole" when the SR takes a device or LUN as a whole, so that creating it destroys what was there; "folder" when
     each SR has its own folder there; "" when creating writes nothing over anything.
     ask: how the target is asked while planning, a function of target.py; probe_as: further types whose SRs can lie on the
-    same device; also: older names of the type.
+    same device; also: older names of the type; known: False for somebody else's driver, of which nothing is known.
     """
 
     name: str
@@ -95,6 +95,7 @@ class SrType:
     ask: str = ""
     probe_as: Choices = ()
     also: Choices = ()
+    known: bool = True
 
     def key(self, api: str) -> Key | None:
         return next((k for k in self.keys if k.api == api), None)
@@ -208,7 +209,7 @@ _BY_NAME = {name: row for row in TYPES for name in (row.name, *row.also)}
 
 def of_name(name: str) -> SrType:
     """The row of a type; one of no row (a driver of somebody else's) has device_config only."""
-    return _BY_NAME.get(name) or SrType(name, shared=False, place="whole", ask="plain")
+    return _BY_NAME.get(name) or SrType(name, shared=False, place="whole", ask="plain", known=False)
 
 
 def arguments() -> dict[str, dict[str, t.Any]]:

@@ -168,6 +168,18 @@ def test_a_driver_the_pool_does_not_have_is_named(simulator: Start, run: Run) ->
         run("xen_sr", name="New", type="moosefs", **TASKS["moosefs"])
 
 
+def test_a_driver_that_cannot_look_at_the_target_is_trusted_only_when_the_task_says_so(simulator: Start, run: Run) -> None:
+    """Somebody else's driver, which this simulator does not have either."""
+    sim = simulator(LAB)
+    sim.world.pools[0].db.create("SM", type="theirs")
+    task = {"name": "New", "type": "theirs", "device_config": {"where": "there"}}
+    with pytest.raises(Exception, match="cannot use the target for an SR of type theirs") as e:
+        run("xen_sr", **task)
+    assert "existing: overwrite" in str(e.value)
+    assert sim.calls() == []
+    assert run("xen_sr", check=True, existing="overwrite", **task)["operations"] == ["SR.create"]
+
+
 @pytest.mark.parametrize("release", ["xenserver-6.5", "xenserver-7.0", "xcp-ng-8.2", "xenserver-8"])
 @pytest.mark.parametrize("type_", ["nfs", "lvmoiscsi", "iso", "ext"])
 def test_older_releases_do_the_same(type_: str, release: str, simulator: Start, converges: Run) -> None:
