@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .client import Session
-from .errors import XenError
+from .errors import InvalidChange, XenError
 from .plan import Plan
 from .refs import Record
 from .resource import Found, Resource, converge
@@ -72,6 +73,15 @@ def manage(resource: type[Resource]) -> Module:
     return Module(arguments, lambda session, params, check: converge(resource(session, params), check_mode=check), resource.rules)
 
 
+def rehearse(resource: type[Resource], session: Session, options: Record) -> Result:
+    """What a task with these options would do. Raises XenError, InvalidChange for options that Ansible would refuse."""
+    module = manage(resource)
+    checked = ArgumentSpecValidator(module.argument_spec, **module.rules).validate(dict(options))
+    if checked.error_messages:
+        raise InvalidChange(" ".join(checked.error_messages))
+    return module.run(session, checked.validated_parameters, True)
+
+
 def inform(resource: type[Resource]) -> Module:
     """The module that lists the objects of a class in the words of the managing module's options."""
 
@@ -81,15 +91,14 @@ def inform(resource: type[Resource]) -> Module:
         facts = {found.record["uuid"]: told for found in rows if (told := asked.facts(found))}
         return {"changed": False, resource.plural: listing(asked, rows), **({"facts": facts} if facts else {})}
 
-    return Module({"name": {"type": "str"}, "uuid": {"type": "str"}}, run)
+    return Module(resource.filters, run)
 
 
 def chosen(resource: Resource) -> list[Found]:
-    """Every object that has the name or uuid asked for, or all; sorted by name."""
+    """Every object that has the name or uuid asked for, or all; in order."""
     wanted = [(key, resource.params[option]) for key, option in (("uuid", "uuid"), ("name_label", "name")) if resource.params.get(option)]
     rows = [Found(ref, r) for ref, r in resource.candidates().items() if all(r.get(key) == value for key, value in wanted)]
-    rows.sort(key=lambda found: (str(found.record.get("name_label", "")), found.record["uuid"]))
-    return rows
+    return sorted(rows, key=resource.order)
 
 
 def listing(resource: Resource, rows: t.Iterable[Found] | None = None) -> list[dict[str, t.Any]]:

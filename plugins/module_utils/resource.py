@@ -29,7 +29,7 @@ class Resource:
     """One object that a task manages. Subclass it for a class whose lookup, creation or change is not the plain one.
 
     table: the plain fields; options: further options (argument_spec); rules: required_if and the like;
-    plural: the key of the info module's list.
+    plural, filters: the key of the info module's list and its options.
     """
 
     table: t.ClassVar[Table]
@@ -37,6 +37,7 @@ class Resource:
     rules: t.ClassVar[dict[str, t.Any]] = {}
     states: t.ClassVar[tuple[str, ...]] = ("present", "absent")
     plural: t.ClassVar[str] = ""
+    filters: t.ClassVar[dict[str, dict[str, t.Any]]] = {"name": {"type": "str"}, "uuid": {"type": "str"}}
 
     def __init__(self, session: Session, params: Record):
         self.session, self.params, self.objects = session, params, Objects(session)
@@ -98,6 +99,10 @@ class Resource:
 
     def destroy(self, plan: Plan, found: Found) -> None:
         plan.add(f"{self.table.cls}.destroy", found.ref, what=f"destroy {self.table.cls} {self.label!r}")
+
+    def order(self, found: Found) -> tuple[t.Any, ...]:
+        """What the info module's list is sorted by."""
+        return (str(found.record.get("name_label", "")), found.record["uuid"])
 
     def facts(self, found: Found) -> dict[str, t.Any]:
         """What the info module tells beside the options: read only."""

@@ -51,6 +51,14 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http{'s' if self.tls else ''}://{host}:{self.port}"
 
+    def listens(self, timeout: float) -> bool:
+        """Whether anybody takes a connection there within timeout seconds."""
+        try:
+            socket.create_connection((self.host, self.port), timeout).close()
+        except OSError:
+            return False
+        return True
+
     def at(self, host: str) -> Endpoint:
         """The same way in to another host of the pool."""
         return replace(self, host=host)

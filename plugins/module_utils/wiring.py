@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import hosts
-from .errors import Ambiguous, NotFound
+from .errors import Ambiguous, InvalidChange, NotFound
 from .refs import NULL, Objects, Record
 
 SYSTEM_NETWORK = "is_host_internal_management_network"
@@ -81,6 +81,11 @@ class Wiring:
         if bond == NULL or bond not in self.objects.all("Bond"):
             return ""
         return t.cast(str, self.pif(self.objects.get("Bond", bond)["master"])["network"])
+
+    def refuse_unmanaged(self, ref: str) -> None:
+        """Raises InvalidChange for an interface that XenAPI leaves to others."""
+        if not self.pif(ref).get("managed", True):
+            raise InvalidChange(f"{self.place(ref)} is not managed by XenAPI.", hint="Introduce it as a managed one (PIF.introduce) first.")
 
     def upon(self, ref: str) -> list[str]:
         """The names of the networks whose VLANs and tunnels stand on an interface."""

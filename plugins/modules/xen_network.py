@@ -11,8 +11,10 @@ version_added: 0.1.0
 author: [Domzero (@domzero)]
 description:
   - Creates, changes and destroys the networks of a XenServer or XCP-ng pool, and what connects them to the NICs of all its hosts.
-  - Without O(nic), O(vlan), O(bond) and O(tunnel) a new network is internal, for the VMs of one host to talk to each other; how an existing one is connected is left alone.
-  - VLANs, bonds and tunnels are made on every host of the pool. Where one is missing, because the host joined later or a run was interrupted, it is completed.
+  - Without O(nic), O(vlan), O(bond) and O(tunnel) a new network is internal, for the VMs of one host to talk to each other; how an
+    existing one is connected is left alone.
+  - VLANs, bonds and tunnels are made on every host of the pool. Where one is missing, because the host joined later or a run was
+    interrupted, it is completed.
     A host that is down is skipped with a warning; a host without the NIC is an error, before anything is changed.
   - An option left out is not managed, what others set is kept.
 extends_documentation_fragment:
@@ -38,7 +40,8 @@ options:
     type: dict
   automatic:
     description:
-      - Whether clients such as XenCenter connect new VMs to this network without being asked. It is the key C(automatic) of O(other_config), where a missing one means V(true).
+      - Whether clients such as XenCenter connect new VMs to this network without being asked. It is the key C(automatic) of
+        O(other_config), where a missing one means V(true).
     type: bool
   purpose:
     description: Exactly these purposes. All disks of a pool are served by NBD either with TLS (V(nbd)) or without (V(insecure_nbd)).
@@ -50,14 +53,17 @@ options:
     type: str
     choices: [unlocked, disabled]
   bridge:
-    description: A name of your own for the bridge in the hosts' control domain. Fixed when the network is created; chosen by the pool if left out.
+    description:
+      - A name of your own for the bridge in the hosts' control domain, chosen by the pool if left out.
+      - Fixed when the network is created.
     type: str
   managed:
     description: Whether XenAPI manages the bridge. Fixed when the network is created.
     type: bool
   nic:
     description:
-      - Device name of a physical NIC, such as V(eth1). The network is the one this NIC has throughout the pool, found by the NIC of the coordinator; it takes the O(name) given.
+      - Device name of a physical NIC, such as V(eth1). The network is the one this NIC has throughout the pool, found by the NIC of
+        the coordinator; it takes the O(name) given.
       - It is there as long as the NIC is, so it cannot be removed.
       - Excludes O(vlan), O(bond) and O(tunnel).
     type: str
@@ -93,18 +99,22 @@ options:
       properties:
         description:
           - Only for mode V(lacp). Those not named are left alone, a new bond has the defaults.
-          - C(hashing_algorithm) is V(src_mac) or V(tcpudp_ports) (the default); C(lacp-time) is V(slow) (the default) or V(fast); C(lacp-fallback-ab) is V(true) (the default) or V(false);
+          - C(hashing_algorithm) is V(src_mac) or V(tcpudp_ports) (the default); C(lacp-time) is V(slow) (the default) or V(fast);
+            C(lacp-fallback-ab) is V(true) (the default) or V(false);
             C(lacp-aggregation-key) is a number.
         type: dict
       mac:
-        description: MAC address of the bond, in a pool of one host. Left out, it takes that of one of its NICs, as in a pool of several hosts it always does.
+        description:
+          - MAC address of the bond, in a pool of one host.
+          - Left out, it takes that of one of its NICs, as in a pool of several hosts it always does.
         type: str
   tunnel:
     description: The network is a tunnel between the hosts. Needs Open vSwitch, and an address of every host on the network it runs over.
     type: dict
     suboptions:
       network:
-        description: The network to run over, by name or uuid. Either this or O(tunnel.nic). Another one means taking it apart, see O(allow_disruption).
+        description: The network to run over, by name or uuid. Either this or O(tunnel.nic). Another one means taking it apart, see
+          O(allow_disruption).
         type: str
       nic:
         description: Device name of the NIC whose network to run over.
@@ -115,7 +125,8 @@ options:
         choices: [gre, vxlan]
   allow_disruption:
     description:
-      - Whether a VLAN, bond or tunnel may be taken apart and made anew with another tag, other NICs or on another network. The network itself stays.
+      - Whether a VLAN, bond or tunnel may be taken apart and made anew with another tag, other NICs or on another network. The
+        network itself stays.
       - Never done to a management interface.
     type: bool
     default: false
@@ -178,7 +189,8 @@ RETURN = r"""
 network:
   description:
     - The network as it is after the task, by option name, and its C(uuid).
-    - It holds one of C(nic), C(vlan), C(bond) and C(tunnel), or none for an internal network. Options the host's release does not know are left out.
+    - It holds one of C(nic), C(vlan), C(bond) and C(tunnel), or none for an internal network. Options the host's release does not
+      know are left out.
   returned: success
   type: dict
   sample:

@@ -62,7 +62,9 @@ facts:
       description: The name of the bridge in the hosts' control domain.
       type: str
     hosts:
-      description: How the network is connected on each host, by the host's name; empty for an internal network, an empty dictionary for a host without connection.
+      description:
+        - How the network is connected on each host, by the host's name. An empty dictionary for a host without connection.
+        - Empty for an internal network.
       type: dict
 """
 

@@ -12,7 +12,7 @@ from ...fields import text_map
 from ...plan import Later, Plan
 from ...refs import Record
 from ...wiring import quoted
-from .part import Lacking, Part, Spec, refuse_unmanaged
+from .part import Lacking, Part, Spec
 
 MODES = ("balance-slb", "active-backup", "lacp")
 # only lacp has any: what xapi fills in, and what it takes
@@ -120,7 +120,7 @@ class Bond(Part):
     def check(self, ground: list[str], want: Spec, current: str) -> None:
         own = self.bond(self.wiring.pif(current))[0] if current and self.owns(self.wiring.pif(current)) else ""
         for pif in ground:
-            refuse_unmanaged(self.wiring, pif)
+            self.wiring.refuse_unmanaged(pif)
             bond = self.wiring.bond_over(pif)
             if bond and self.wiring.pif(pif)["bond_slave_of"] != own:
                 raise InvalidChange(

@@ -95,13 +95,8 @@ class Part:
         record = self.wiring.pif(pif)
         if record.get("tunnel_access_PIF_of"):
             raise InvalidChange(f"{where} is a tunnel: the {self.word} of network {self.label!r} cannot stand on it.")
-        refuse_unmanaged(self.wiring, pif)
+        self.wiring.refuse_unmanaged(pif)
 
 
 class Lacking(Exception):
     """A host has not got what it takes; the text names it."""
-
-
-def refuse_unmanaged(wiring: Wiring, pif: str) -> None:
-    if not wiring.pif(pif).get("managed", True):
-        raise InvalidChange(f"{wiring.place(pif)} is not managed by XenAPI.", hint="Introduce it as a managed one (PIF.introduce) first.")

@@ -54,7 +54,7 @@ def test_facts_tell_the_bridge_and_each_hosts_connection(simulator: Start, run: 
     info = run("xen_network_info", name="DMZ")
     facts = info["facts"][info["networks"][0]["uuid"]]
     assert facts["bridge"].startswith("xapi")
-    assert facts["hosts"] == dict.fromkeys(["xcp00", "xcp01"], {"vlan": info["networks"][0]["vlan"]})
+    assert facts["hosts"] == {host: {"vlan": info["networks"][0]["vlan"]} for host in ("xcp00", "xcp01")}
 
 
 def test_reading_changes_nothing(simulator: Start, run: Run) -> None:

@@ -69,7 +69,7 @@ def test_another_network_below_is_taken_with_leave(simulator: Start, run: Run, c
     for pif in db.find("PIF", device="eth1"):
         db.set("PIF", pif, ip_configuration_mode="DHCP")
     wanted = {"name": "Overlay", "tunnel": {"nic": "eth1"}}
-    with pytest.raises(InvalidChange, match="from tunnel over network .*eth0' to tunnel over network .*eth1'"):
+    with pytest.raises(InvalidChange, match=r"from tunnel over network .*eth0' to tunnel over network .*eth1'"):
         run("xen_network", **wanted)
     assert converges("xen_network", **wanted, allow_disruption=True)["operations"] == ["tunnel.destroy", "tunnel.create"] * 2
 

@@ -192,7 +192,7 @@ def test_a_vlan_needs_a_tag_and_one_base(run: Run, vlan: dict[str, t.Any]) -> No
 # another tag or base ----------------------------------------------------------------
 def test_another_tag_is_refused_unless_it_is_allowed_to_interrupt(run: Run, converges: Run, pool: t.Any) -> None:
     uuid = run("xen_network", **DMZ)["network"]["uuid"]
-    with pytest.raises(InvalidChange, match="from VLAN 100 on network .* to VLAN 200 on network .* allow_disruption: true"):
+    with pytest.raises(InvalidChange, match=r"from VLAN 100 on network .* to VLAN 200 on network .* allow_disruption: true"):
         run("xen_network", name="DMZ", vlan={"tag": 200, "nic": "eth1"})
     done = converges("xen_network", name="DMZ", vlan={"tag": 200, "nic": "eth1"}, allow_disruption=True)
     assert done["operations"] == ["VLAN.destroy", "VLAN.create"] * 2
