@@ -48,6 +48,9 @@ options:
         description: As the option of that name for the coordinator. Default is that of the task.
         type: list
         elements: str
+      force:
+        description: As for M(domzero.xen.xen_pool); not looked at here.
+        type: bool
       addresses:
         description: The host's addresses, as options of M(domzero.xen.xen_pif).
         type: list
@@ -130,6 +133,7 @@ HOST: dict[str, dict[str, t.Any]] = {
     "validate_certs": {"type": "bool"},
     "ca_file": {"type": "path"},
     "fingerprint": {"type": "list", "elements": "str"},
+    "force": {"type": "bool"},
     "addresses": {"type": "list", "elements": "dict"},
 }
 

@@ -12,7 +12,8 @@ import time
 from ansible_collections.domzero.xen.tests.simulator.running import Simulator
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
-PLAYBOOK = CHECKOUT / "playbooks/demo.yml"
+PLAYBOOK = CHECKOUT / "playbooks/pool_build.yml"
+INVENTORY = CHECKOUT / "playbooks/inventories/homogeneous"
 SITE = CHECKOUT / "tests/simulator/sites/homogeneous.yml"
 
 
@@ -21,9 +22,10 @@ def run(simulator: Simulator) -> str:
     mark = len(simulator.calls())
     start = time.monotonic()
     variables = simulator.state / "variables.json"
-    variables.write_text(json.dumps({"simulator": simulator.ready}))
-    variables.chmod(0o600)
-    done = subprocess.run(["ansible-playbook", "--extra-vars", f"@{variables}", str(PLAYBOOK)], check=False)
+    pins = [host.fingerprint_sha256 for host in simulator.hosts]
+    variables.write_text(json.dumps({"simulator_port": simulator.hosts[0].port, "pool_build_fingerprint": pins}))
+    command = ["ansible-playbook", "--inventory", str(INVENTORY), "--extra-vars", f"@{variables}", str(PLAYBOOK)]
+    done = subprocess.run(command, check=False)
     if done.returncode:
         sys.exit("The demo failed. The output above says where.")
     calls = [call["method"] for call in simulator.calls(mark)]
@@ -33,7 +35,9 @@ def run(simulator: Simulator) -> str:
 def main() -> None:
     with Simulator("--site", str(SITE), "--speed", "0") as simulator:
         names = ", ".join(f"{host.name} on {host.url}" for host in simulator.hosts)
-        print(f"Simulated hosts: {names}\n\nFirst run of {PLAYBOOK.relative_to(CHECKOUT)}:", flush=True)
+        print(f"Simulated hosts: {names}")
+        print(f"The pool they become: {INVENTORY.relative_to(CHECKOUT)}/host_vars/lab.yml\n")
+        print(f"First run of {PLAYBOOK.relative_to(CHECKOUT)}:", flush=True)
         first = run(simulator)
         print("Second run:", flush=True)
         second = run(simulator)

@@ -1,0 +1,83 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pool_build is interrupted at every changing call in turn, and finished by the next run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.domzero.xen.tests.simulator import invariants
+from ansible_collections.domzero.xen.tests.unit.roles.conftest import Site
+
+# networks of every kind on top of the scenario, and settings of a host
+MORE = {
+    "pool_build_networks": [
+        {"name": "Management", "nic": "eth0"},
+        {"name": "VM traffic", "nic": "eth1"},
+        {"name": "Storage", "nic": "eth2", "mtu": 9000, "description": "NFS and iSCSI"},
+        {"name": "Internal", "tags": ["lab"]},
+        {"name": "DMZ", "vlan": {"tag": 100, "network": "VM traffic"}},
+    ],
+}
+CHANGES = 20  # a run without interruption makes so many changing calls; held by the first test
+WAYS = ("cut before the call took effect", "cut after the call took effect", "the control node died during the call")
+
+
+@functools.cache
+def undisturbed() -> tuple[dict[str, list[object]], int]:
+    """The end state and the number of changing calls of a run that nobody interrupts."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Site("homogeneous", Path(folder), MORE)
+        try:
+            ran = lab.run("pool_build")
+            assert ran.code == 0, ran.output
+            return lab.state(), len(lab.sim.calls())
+        finally:
+            lab.sim.stop()
+
+
+def interrupt(lab: Site, way: str, nth: int) -> None:
+    """A first run that is interrupted at its nth changing call."""
+    if way.startswith("cut before"):
+        lab.sim.faults.cut_before_change(nth)
+    elif way.startswith("cut after"):
+        lab.sim.faults.cut_after_change(nth)
+    process = lab.start("pool_build")
+    if way.startswith("the control node"):
+        strike, left = lab.sim.faults.strike, [nth]
+
+        def struck(method: str, changing: bool) -> object:
+            left[0] -= changing
+            if left[0] == 0 and changing:
+                os.killpg(process.pid, signal.SIGKILL)
+                lab.sim.faults.strike = strike
+            return strike(method, changing)
+
+        lab.sim.faults.strike = struck
+    process.communicate(timeout=120)
+    end = time.monotonic() + 10  # the call goes on when its caller is dead
+    while len(lab.sim.calls()) < nth:
+        assert time.monotonic() < end, "the run was not interrupted"
+        time.sleep(0.01)
+
+
+def test_every_changing_call_is_an_interruption_point():
+    assert undisturbed()[1] == CHANGES
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("nth", range(1, CHANGES + 1))
+def test_the_next_run_ends_where_an_undisturbed_one_does(shipped, nth, way):
+    lab = shipped("homogeneous", **MORE)
+    interrupt(lab, way, nth)
+    again = lab.run("pool_build")
+    assert again.code == 0, again.output
+    assert lab.state() == undisturbed()[0]
+    assert invariants.check(lab.sim.world) == []
