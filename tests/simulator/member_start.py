@@ -28,7 +28,7 @@ def run(machine: Machine, *, rebooted: bool) -> None:
         _forget_attached(machine)
     _raise_interfaces(machine)
     if not machine.is_coordinator:
-        _copy_bonds(machine)
+        _copy_bonds(call, machine)
         _copy_vlans(call, machine)
         _copy_tunnels(call, machine)
         for cluster in machine.pool.db.find("Cluster", pool_auto_join=True):
@@ -74,7 +74,7 @@ def _network_of(db: Database, pif: str) -> str:
     return str(db.get("PIF", pif)["network"])
 
 
-def _copy_bonds(machine: Machine) -> None:
+def _copy_bonds(call: Call, machine: Machine) -> None:
     """Members are the host's PIFs on the networks of the coordinator's; a bond with other members is made anew."""
     db = machine.pool.db
     for bond in _coordinators(machine, "Bond", "master"):
@@ -89,7 +89,8 @@ def _copy_bonds(machine: Machine) -> None:
             if set(db.get("Bond", own)["slaves"]) == set(mine):
                 continue
             bonds.unmake(db, machine, own)
-        bonds.make(db, machine, network, mine, "", bond["mode"], bond["properties"])
+        with contextlib.suppress(Fault):
+            call.call("Bond.create", network, mine, "", bond["mode"], bond["properties"])
 
 
 def _copy_vlans(call: Call, machine: Machine) -> None:
