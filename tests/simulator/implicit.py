@@ -126,7 +126,16 @@ _BY_FIELD: tuple[tuple[str, t.Callable[[str, str], Handler]], ...] = (
 
 def handler(message: MessageType) -> Handler | None:
     """What follows from the fields for this message, if anything does."""
-    return _handler(message.cls, message.name) if message.implicit else None
+    return _handler(message.cls, message.name) if message.implicit or _sets_a_map(message) else None
+
+
+def _sets_a_map(message: MessageType) -> bool:
+    """Some keys of these maps have roles of their own, so xapi lists the messages as its own; they do what their name says."""
+    for prefix in ("set_", "add_to_", "remove_from_"):
+        name = message.name.removeprefix(prefix)
+        if name in ("other_config", "blocked_operations", "platform") and name != message.name:
+            return True
+    return False
 
 
 @functools.cache

@@ -19,6 +19,8 @@ _FEATURES = ("features_hvm_host", "features_hvm", "features_pv", "features", "ph
 def add(world: World, pool: Pool) -> None:
     """One machine for each host, the coordinator first; hosts listen on loopback addresses."""
     db = pool.db
+    if not db.exists("host", pool.pool["master"]):
+        db.set("pool", pool.pool_ref, master=next(iter(db.all("host"))))
     coordinator = pool.pool["master"]
     for number, ref in enumerate(sorted(db.all("host"), key=lambda ref: (ref != coordinator, db.get("host", ref)["hostname"], ref))):
         machine = _machine(world, pool, ref, _address(number))

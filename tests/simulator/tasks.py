@@ -43,7 +43,7 @@ def collect_garbage(db: Database, now: float) -> None:
             db.destroy("task", ref)
         elif not pending:
             finished.append((record["finished"], ref))
-    for _date, ref in sorted(finished)[: max(0, len(db.all("task")) - 200)]:
+    for _date, ref in sorted(finished, key=lambda pair: str(pair[0]))[: max(0, len(db.all("task")) - 200)]:
         db.destroy("task", ref)
 
 
