@@ -55,7 +55,7 @@ class Playbooks:
 
     def cost(self, *tasks: Task, runs: int = RUNS, in_process: bool = True) -> Cost:
         """Of the tasks alone: the play without any is subtracted."""
-        return best([self.run(*tasks, in_process=in_process) for _ in range(runs)]) - best([self.run() for _ in range(runs)])
+        return best([self.run(*tasks, in_process=in_process) for _run in range(runs)]) - best([self.run() for _run in range(runs)])
 
     def run(self, *tasks: Task, in_process: bool = True) -> Cost:
         """One run. RuntimeError with its output if it fails."""

@@ -23,7 +23,7 @@ def test_a_new_object_has_the_defaults_of_the_model(db: Database) -> None:
 
 
 def test_defaults_are_not_shared_between_objects(db: Database) -> None:
-    first, second = (db.get("network", db.create("network")) for _ in range(2))
+    first, second = (db.get("network", db.create("network")) for _time in range(2))
     assert first["tags"] is not second["tags"]
 
 

@@ -52,7 +52,7 @@ def test_every_default_has_the_type_of_its_field() -> None:
     for cls in load().classes.values():
         for field in cls.fields.values():
             expected = natives.get(field.type.kind)
-            assert expected is None or type(field.default) is expected, f"{cls.name}.{field.name}"
+            assert expected is None or field.default.__class__ is expected, f"{cls.name}.{field.name}"
             if field.type.kind == "enum":
                 assert field.default in load().enums[field.type.name], f"{cls.name}.{field.name}"
 

@@ -156,7 +156,8 @@ class Pool(Resource):
 
     # carrying out ---------------------------------------------------------------
     def session_on(self, host: str) -> Session:
-        assert self._joining
+        if self._joining is None:
+            raise NotImplementedError(f"nothing is sent to {host} unless it joins")
         return self._joining.session_on(host)
 
     # telling ----------------------------------------------------------------------

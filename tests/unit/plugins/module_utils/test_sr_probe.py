@@ -11,22 +11,22 @@ from ansible_collections.domzero.xen.plugins.module_utils.resources.sr import pr
 
 LUN = """<?xml version="1.0" ?>
 <iscsi-target>
-	<LUN>
-		<vendor>
-			LIO-ORG
-		</vendor>
-		<LUNid>
-			3
-		</LUNid>
-		<size>
-			1073741824
-		</size>
-		<SCSIid>
-			36001405
-		</SCSIid>
-	</LUN>
+    <LUN>
+        <vendor>
+            LIO-ORG
+        </vendor>
+        <LUNid>
+            3
+        </LUNid>
+        <size>
+            1073741824
+        </size>
+        <SCSIid>
+            36001405
+        </SCSIid>
+    </LUN>
 </iscsi-target>
-"""
+""".replace("    ", "\t")  # xapi indents with tabs
 
 
 def test_exports() -> None:
