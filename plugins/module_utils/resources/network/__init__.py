@@ -175,7 +175,7 @@ class Network(Resource):
         have, want = set(plan.before.get("purpose") or ()), set(plan.after["purpose"] or ())
         if have == want:
             return
-        if plan.before and plan.before["purpose"] is None:
+        if self._fresh_purpose() is None:
             raise InvalidChange(f"purpose of network {self.label!r} is not known to this host's release.", hint="Leave it out.")
         elsewhere = {p for ref, r in self.candidates().items() if ref != network for p in r.get("purpose", ())}
         for mine, other in (PURPOSES, PURPOSES[::-1]):

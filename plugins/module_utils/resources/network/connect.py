@@ -147,6 +147,11 @@ class Connections:
             return
         if upon := self.wiring.upon(pif):
             raise InvalidChange(f"Network {self.label!r} cannot be taken apart: {quoted(upon)} {stands(upon)} on it.")
+        if self.wiring.pif(pif)["ip_configuration_mode"] != "None":
+            raise InvalidChange(
+                f"{self.wiring.place(pif)} would lose its address, as network {self.label!r} is taken apart.",
+                hint="Take it away yourself first (xen_pif with mode: none).",
+            )
         if guests := self.wiring.guests(network, host=host, attached=True):
             raise InvalidChange(
                 f"Network {self.label!r} is in use by {quoted(guests)} on host {self.wiring.host(host)!r}.", hint="Shut them down first."

@@ -29,9 +29,16 @@ class Tunnel(Part):
 
     def desire(self, given: Record, have: Spec | None) -> Spec:
         base, protocol = self.base(given), given.get("protocol")
-        if protocol or have is None:
-            return {"network": base, "protocol": protocol or PROTOCOLS[0]}
-        return {**have, "network": base}
+        if have is None and not protocol and self._knows_protocols():
+            protocol = PROTOCOLS[0]
+        if protocol and not self._knows_protocols():
+            raise InvalidChange(f"This host's release does not know the tunnel protocol {protocol!r}.", hint="Leave protocol out.")
+        return {**(have or {}), "network": base, **({"protocol": protocol} if protocol else {})}
+
+    def _knows_protocols(self) -> bool:
+        for tunnel in self.objects.all("tunnel").values():
+            return "protocol" in tunnel
+        return "tunnel.set_protocol" in self.objects.session.methods()
 
     def ground(self, host: str, want: Spec) -> list[str]:
         return [self.footing(host, want)]
@@ -52,15 +59,14 @@ class Tunnel(Part):
             )
 
     def add(self, plan: Plan, network: str | Later, host: str, want: Spec) -> None:
-        what = f"create a {want['protocol']} {self.summary(want)} of host {self.wiring.host(host)!r} for network {self.label!r}"
-        plan.add("tunnel.create", self.footing(host, want), network, want["protocol"], what=what)
+        what = f"create a {self.summary(want)} of host {self.wiring.host(host)!r} for network {self.label!r}"
+        protocol = [want["protocol"]] if "protocol" in want else []
+        plan.add("tunnel.create", self.footing(host, want), network, *protocol, what=what)
 
     def adapts(self, have: Spec, want: Spec) -> bool:
         return bool(have["network"] == want["network"])
 
     def adapt(self, plan: Plan, pif: str, have: Spec, want: Spec) -> None:
-        if "protocol" not in have:
-            raise InvalidChange("This host's release knows no tunnel protocols.", hint="Leave protocol out.")
         what = f"set protocol of the tunnel of network {self.label!r} on {self.wiring.place(pif)}"
         plan.add("tunnel.set_protocol", self.wiring.pif(pif)["tunnel_access_PIF_of"][0], want["protocol"], what=what)
 

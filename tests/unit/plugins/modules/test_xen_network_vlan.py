@@ -235,6 +235,13 @@ def test_vms_in_the_way_are_named(simulator: Start, run: Run) -> None:
         run("xen_network", name="DMZ", vlan={"tag": 200, "nic": "eth1"}, allow_disruption=True)
 
 
+def test_an_address_is_not_lost_silently(run: Run) -> None:
+    run("xen_network", **DMZ)
+    run("xen_pif", host="xcp01", network="DMZ", mode="static", ip="172.16.0.201/24")
+    with pytest.raises(InvalidChange, match="eth1 VLAN 100 of host 'xcp01' would lose its address"):
+        run("xen_network", name="DMZ", vlan={"tag": 200, "nic": "eth1"}, allow_disruption=True)
+
+
 def manage_through(sim: t.Any, tag: int) -> None:
     db = sim.world.pools[0].db
     for pif in db.find("PIF", management=True):
