@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from . import tasks
 from .client import Session
-from .errors import ApiError, InvalidChange, NotFound, OutcomeUnknown, XenError
+from .errors import HINTS, ApiError, InvalidChange, NotFound, OutcomeUnknown, XenError
 from .fields import Table
 from .plan import Later, Operation, Plan, Wait
 from .refs import Objects, Record
 
 ANSWERS = 600.0  # seconds until a pool whose coordinator restarted must answer
-REPLANS = 3  # how often a task reads and plans anew when the outcome of a call is unknown
+REPLANS = 3  # how often a task reads and plans anew when the outcome of a call is unknown and nothing has come of it
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,33 @@ def refuse_disruption(plan: Plan, params: Record) -> None:
         raise InvalidChange(f"This would {'; '.join(plan.disruptions)}.", hint="Set allow_disruption: true if that is meant.")
 
 
+def refuse_forbidden(plan: Plan, session: Session) -> None:
+    """A user whose role lacks one of the calls learns it before the first, in check mode too."""
+    here = [o for o in plan.operations if not o.on]
+    if not here:
+        return
+    try:
+        me = session.call("session.get_record", session.handle)
+    except ApiError:
+        return  # the calls will tell
+    granted = {permission.partition("/")[0].lower() for permission in me["rbac_permissions"]}
+    lacking = next((o for o in here if o.method.lower() not in granted), None)
+    if me["is_local_superuser"] or not granted or not lacking:
+        return
+    code, user = "RBAC_PERMISSION_DENIED", me["auth_user_name"]
+    raise InvalidChange(
+        f"Could not {lacking.what or 'do this'}: the role of user {user!r} does not allow {lacking.method}.",
+        hint=HINTS[code], code=code, params=[lacking.method.lower()],
+    )  # fmt: skip
+
+
 def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
     """The only place that knows check mode and diff."""
     try:
         found = resource.find()
         plan = resource.plan(found)
         refuse_disruption(plan, resource.params)
+        refuse_forbidden(plan, resource.session)
         after = plan.after
         # a plan of nothing but waits finishes what an interrupted task began
         if plan.steps and not check_mode:
@@ -173,19 +194,22 @@ def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
 def _carry_out(resource: Resource, plan: Plan) -> None:
     """Apply; when a call's outcome is unknown, read and plan again what is still to do."""
     done: list[str] = []
-    for attempt in range(REPLANS + 1):
+    left = REPLANS
+    while True:
         try:
             return plan.apply(resource)
         except OutcomeUnknown as e:
             done += e.done
             e.done = list(done)
-            if attempt == REPLANS:
+            if not left:
                 raise
             tasks.wait_until("the pool to answer again", resource.answers, timeout=ANSWERS)
             resource.objects.forget()
-            plan = resource.plan(resource.find())
-            refuse_disruption(plan, resource.params)
+            rest = resource.plan(resource.find())
+            refuse_disruption(rest, resource.params)
+            # however often the connection breaks, a plan that becomes shorter comes to its end
+            left = REPLANS if len(rest.operations) < len(plan.operations) else left - 1
+            plan = rest
         except XenError as e:
             e.done = done + e.done
             raise
-    return None

@@ -151,6 +151,19 @@ def test_what_is_half_done_is_finished(sim, do):
     assert done["network"]["description"] == "d"
 
 
+def test_a_task_that_comes_on_is_finished_however_often_the_connection_breaks(sim, do):
+    do(name="a")
+    sim.faults.cut_after("network.set_name_description")
+    sim.faults.cut_after("network.set_MTU")
+    sim.faults.cut_after("network.set_tags")
+    sim.faults.cut_after("network.set_other_config")
+    sim.faults.cut_before("network.set_MTU")
+    done = do(name="a", mtu=9000, description="d", tags=["t"], other_config={"k": "v"})
+    (record,) = made(sim, "a")
+    assert (record["MTU"], record["name_description"], record["tags"], record["other_config"]) == (9000, "d", ["t"], {"k": "v"})
+    assert done["changed"]
+
+
 def test_an_outcome_that_stays_unknown_is_told_with_what_was_done(sim, do):
     do(name="a")
     for nth in range(1, 10):
