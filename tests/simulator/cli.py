@@ -11,9 +11,8 @@ import threading
 import typing as t
 from pathlib import Path
 
-from . import control, site_reader
-from .simulation import Options, Refusal, Simulation
-from .store import InUse
+from . import control
+from .errors import Refusal
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +73,10 @@ def _faults(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    from . import site_reader  # here, since ctl is quick without them
+    from .simulation import Options, Simulation
+    from .store import InUse
+
     options = Options(
         arguments.site, arguments.hosts, arguments.joined, arguments.port, arguments.speed, arguments.release, arguments.ready_file
     )  # fmt: skip

@@ -13,7 +13,10 @@ import threading
 import typing as t
 from pathlib import Path
 
-from .simulation import Refusal, Simulation
+from .errors import Refusal
+
+if t.TYPE_CHECKING:
+    from .simulation import Simulation
 
 SOCKET = "ctl.sock"
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two ways a call can fail."""
+"""The two ways a call can fail, and a request of the simulator itself."""
 
 from __future__ import annotations
 
@@ -29,3 +29,7 @@ class NotSimulated(Exception):
     def as_fault(self) -> Fault:
         """What a client gets to see."""
         return Fault("NOT_IMPLEMENTED", f"{self.method} is not simulated")
+
+
+class Refusal(Exception):
+    """A request of ``ctl`` that can't be met, in one sentence."""

@@ -10,13 +10,10 @@ import typing as t
 from pathlib import Path
 
 from . import invariants, load_db, releases, schema, site
+from .errors import Refusal
 from .server import Server
 from .store import Store
 from .world import World
-
-
-class Refusal(Exception):
-    """A request that can't be met, in one sentence."""
 
 
 class Options(t.NamedTuple):
@@ -37,7 +34,7 @@ def build(options: Options) -> World:
     if options.site:
         described = site.load(options.site)
     else:
-        described = site.of_hosts(options.hosts or 1)
+        described = site.of_hosts(1 if options.hosts is None else options.hosts)
     if product:
         described = site.with_release(described, product)
     if options.joined:
@@ -66,19 +63,14 @@ class Simulation:
 
     def _fresh(self) -> World:
         """A new world; how to make it again is remembered for ``reset``."""
+        o = self.options
+        file = str(Path(o.site).resolve()) if o.site and Path(o.site).exists() else o.site
+        world = build(o)
+        made_from = {"site": file, "hosts": o.hosts, "joined": o.joined, "speed": o.speed, "release": o.release}
+        (self.folder / "site.json").write_text(json.dumps(made_from))
         self.store.wipe()
-        world = build(self._site())
         world.store = self.store
         return world
-
-    def _site(self) -> Options:
-        """What the state was first made from, whatever this process was started with."""
-        kept = self.folder / "site.json"
-        if not kept.exists():
-            o = self.options
-            file = str(Path(o.site).resolve()) if o.site and Path(o.site).exists() else o.site
-            kept.write_text(json.dumps({"site": file, "hosts": o.hosts, "joined": o.joined, "speed": o.speed, "release": o.release}))
-        return Options(**json.loads(kept.read_text()))
 
     def _serve(self) -> Server:
         server = Server(self.world, self.folder / "certs", self.options.port)
@@ -146,7 +138,7 @@ class Simulation:
 
     def ctl_reset(self) -> list[str]:
         """The site as it was at first; faults and log are empty."""
-        self._replace(build(self._site()))
+        self._replace(build(Options(**json.loads((self.folder / "site.json").read_text()))))
         return []
 
     def ctl_load_db(self, file: str) -> list[str]:

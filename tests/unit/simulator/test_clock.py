@@ -21,7 +21,8 @@ def note_it(world: World, what: str) -> None:
 
 
 def test_dates_are_written_as_xenapi_has_them() -> None:
-    assert iso(0) == "19700101T00:00:00Z" and epoch("20261121T02:40:26Z") == epoch("20261121T02:40:26")
+    assert iso(0) == "19700101T00:00:00Z"
+    assert epoch("20261121T02:40:26Z") == epoch("20261121T02:40:26")
     assert epoch(iso(1_795_228_824)) == 1_795_228_824
 
 
@@ -29,14 +30,16 @@ def test_a_minute_passes_in_less_than_a_second_at_high_speed() -> None:
     clock, begin = Clock(600), time.monotonic()
     before = clock.now()
     clock.sleep(60)
-    assert 60 <= clock.now() - before < 1200 and time.monotonic() - begin < 2
+    assert 60 <= clock.now() - before < 1200
+    assert time.monotonic() - begin < 2
 
 
 def test_nobody_waits_at_speed_zero_and_time_passes_all_the_same() -> None:
     clock, begin = Clock(0), time.monotonic()
     before = clock.now()
     clock.sleep(3600)
-    assert clock.now() - before >= 3600 and time.monotonic() - begin < 1
+    assert clock.now() - before >= 3600
+    assert time.monotonic() - begin < 1
 
 
 def test_a_sleeper_notices_another_speed() -> None:
@@ -69,7 +72,8 @@ def test_actions_are_run_in_their_order(speed: float) -> None:
         time.sleep(0.01)
     world.stop()
     assert [what for what, _when in DONE] == ["first", "second"]
-    assert DONE[0][1] >= begin + 10 and DONE[1][1] >= begin + 20
+    assert DONE[0][1] >= begin + 10
+    assert DONE[1][1] >= begin + 20
     assert not world.agenda
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import site
-from ansible_collections.domzero.xen.tests.simulator.comparison import Mapping
+from ansible_collections.domzero.xen.tests.simulator.comparison import Mapping, answers
 from ansible_collections.domzero.xen.tests.simulator.conformance import Replay
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
@@ -36,8 +36,6 @@ def test_recorded_exchanges_are_answered_alike(recording: str, start: str) -> No
 
 def test_a_difference_is_seen() -> None:
     """The comparison itself: other codes, missing keys, wrong references are told."""
-    from ansible_collections.domzero.xen.tests.simulator.comparison import answers
-
     a, b = (f"OpaqueRef:{'0' * 8}-0000-0000-0000-{i:012}" for i in (1, 2))
     good = {"Status": "Success", "Value": {"name_label": "x", "network": a, "managed": True}}
     assert not answers(good, good, Mapping(), frozenset())

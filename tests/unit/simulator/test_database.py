@@ -19,7 +19,9 @@ def db() -> Database:
 def test_a_new_object_has_the_defaults_of_the_model(db: Database) -> None:
     record = db.get("network", db.create("network", name_label="n"))
     assert (record["name_label"], record["MTU"], record["managed"], record["default_locking_mode"]) == ("n", 1500, True, "unlocked")
-    assert record["other_config"] == {} and record["tags"] == [] and len(record["uuid"]) == 36
+    assert record["other_config"] == {}
+    assert record["tags"] == []
+    assert len(record["uuid"]) == 36
 
 
 def test_defaults_are_not_shared_between_objects(db: Database) -> None:
@@ -32,7 +34,8 @@ def test_the_many_side_follows_the_one_side(db: Database) -> None:
     pif = db.create("PIF", network=old)
     assert db.get("network", old)["PIFs"] == [pif]
     db.set("PIF", pif, network=new)
-    assert db.get("network", old)["PIFs"] == [] and db.get("network", new)["PIFs"] == [pif]
+    assert db.get("network", old)["PIFs"] == []
+    assert db.get("network", new)["PIFs"] == [pif]
     db.destroy("PIF", pif)
     assert db.get("network", new)["PIFs"] == []
 
@@ -93,7 +96,8 @@ def test_a_change_is_told_and_the_same_value_again_is_none(db: Database) -> None
     db.set("network", ref, name_label="a")
     assert db.stamps["network"][ref] == before
     db.set("network", ref, name_label="b")
-    assert db.stamps["network"][ref] == Stamp(before.created, db.generation) and told[-1] == db.generation
+    assert db.stamps["network"][ref] == Stamp(before.created, db.generation)
+    assert told[-1] == db.generation
 
 
 def test_changes_are_kept_in_their_order(db: Database) -> None:

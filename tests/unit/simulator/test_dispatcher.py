@@ -83,7 +83,8 @@ def test_class_and_message_may_be_joined_by_an_underscore(ask: Asked) -> None:
 
 def test_a_message_without_async_form_is_refused_by_name(ask: Asked) -> None:
     code, text = ask.refused("Async.network.get_all")
-    assert code == "Fault" and "network.get_all" in text
+    assert code == "Fault"
+    assert "network.get_all" in text
 
 
 def test_what_is_not_built_fails_by_name(ask: Asked) -> None:

@@ -32,7 +32,8 @@ def test_at_first_everything_there_is_comes_once_as_added(ask: Asked) -> None:
     found, _token = events(ask, ["network", "pif"])
     assert {e["operation"] for e in found} == {"add"}
     assert {e["ref"] for e in found} == {*ask("network.get_all"), *ask("PIF.get_all")}
-    assert {e["class"] for e in found} == {"network", "pif"} and {e["timestamp"] for e in found} == {"0.0"}
+    assert {e["class"] for e in found} == {"network", "pif"}
+    assert {e["timestamp"] for e in found} == {"0.0"}
     assert found[0]["snapshot"] == ask(f"{'network' if found[0]['class'] == 'network' else 'PIF'}.get_record", found[0]["ref"])
 
 
@@ -40,7 +41,9 @@ def test_nothing_new_is_an_empty_answer_with_a_token(ask: Asked) -> None:
     _found, token = events(ask, ["network"])
     begin = time.monotonic()
     found, again = events(ask, ["network"], token, 0.2)
-    assert found == [] and again == token and 0.15 < time.monotonic() - begin < 2
+    assert found == []
+    assert again == token
+    assert 0.15 < time.monotonic() - begin < 2
 
 
 def test_an_object_is_told_once_with_its_state_now(ask: Asked) -> None:
@@ -49,7 +52,8 @@ def test_an_object_is_told_once_with_its_state_now(ask: Asked) -> None:
     for name in ("b", "c"):
         ask("network.set_name_label", network, name)
     found, token = events(ask, ["network"], token)
-    assert told(found) == [("mod", network)] and found[0]["snapshot"]["name_label"] == "c"
+    assert told(found) == [("mod", network)]
+    assert found[0]["snapshot"]["name_label"] == "c"
     assert events(ask, ["network"], token)[0] == []
 
 
@@ -76,7 +80,8 @@ def test_one_object_may_be_listened_to(ask: Asked) -> None:
 def test_upper_and_lower_case_do_not_matter_and_a_star_is_everything(ask: Asked) -> None:
     assert {e["class"] for e in events(ask, ["PIF"])[0]} == {e["class"] for e in events(ask, ["pif"])[0]} == {"pif"}
     every = {e["class"] for e in events(ask, ["*"])[0]}
-    assert {"host", "pool", "network", "vm"} <= every and "session" not in every
+    assert {"host", "pool", "network", "vm"} <= every
+    assert "session" not in every
 
 
 def test_a_class_nobody_knows_is_never_heard_of(ask: Asked) -> None:
@@ -90,7 +95,9 @@ def test_bad_tokens_and_subscriptions_are_refused(ask: Asked) -> None:
 
 def test_existing_objects_are_counted_by_class(ask: Asked) -> None:
     counts = ask("event.from", ["pool"], "", 0.0)["valid_ref_counts"]
-    assert counts["host"] == 1 and counts["pif"] == len(ask("PIF.get_all")) and counts["vtpm"] == 0
+    assert counts["host"] == 1
+    assert counts["pif"] == len(ask("PIF.get_all"))
+    assert counts["vtpm"] == 0
 
 
 def test_a_waiting_client_is_told_at_once(ask: Asked) -> None:
@@ -98,7 +105,8 @@ def test_a_waiting_client_is_told_at_once(ask: Asked) -> None:
     threading.Timer(0.1, ask.network, ("late",)).start()
     begin = time.monotonic()
     found, _token = events(ask, ["network"], token, 30.0)
-    assert [e["operation"] for e in found] == ["add"] and time.monotonic() - begin < 5
+    assert [e["operation"] for e in found] == ["add"]
+    assert time.monotonic() - begin < 5
 
 
 def test_many_may_wait_and_others_go_on(ask: Asked) -> None:
@@ -130,7 +138,8 @@ def test_an_injected_event_is_told(ask: Asked) -> None:
     _found, token = events(ask, ["network"])
     injected = ask("event.inject", "network", network)
     found, after = events(ask, ["network"], token)
-    assert told(found) == [("mod", network)] and after >= injected
+    assert told(found) == [("mod", network)]
+    assert after >= injected
 
 
 def test_setting_what_is_set_already_is_no_event(ask: Asked) -> None:

@@ -33,7 +33,8 @@ def test_the_nth_call_of_a_method_fails_and_has_no_effect(ask: Asked, faults: Fa
     ask("network.get_all")
     assert ask.refused("network.create", NEW) == ["HOST_OFFLINE", "OpaqueRef:x"]
     ask("network.create", NEW)
-    assert count(ask) == 2 and not faults.triggers
+    assert count(ask) == 2
+    assert not faults.triggers
     assert ask.machine.world.calls[1]["error"] == ["HOST_OFFLINE", "OpaqueRef:x"]
 
 
@@ -41,7 +42,8 @@ def test_an_async_call_fails_in_its_task(ask: Asked, faults: Faults) -> None:
     faults.fail("network.create", error=["HOST_OFFLINE", "OpaqueRef:x"])
     task = ask("Async.network.create", NEW)
     until(ask.machine.world, lambda: ask("task.get_status", task) == "failure")
-    assert ask("task.get_error_info", task) == ["HOST_OFFLINE", "OpaqueRef:x"] and count(ask) == 0
+    assert ask("task.get_error_info", task) == ["HOST_OFFLINE", "OpaqueRef:x"]
+    assert count(ask) == 0
 
 
 def test_a_connection_ends_before_or_after_a_call(ask: Asked, faults: Faults) -> None:
@@ -77,7 +79,8 @@ def test_an_async_call_is_cut_off_when_its_work_is_done_or_never_begins(ask: Ask
     faults.cut_before("network.create")
     with pytest.raises(Cut):
         ask("Async.network.create", NEW)
-    assert count(ask) == 1 and ask("task.get_all") == tasks
+    assert count(ask) == 1
+    assert ask("task.get_all") == tasks
 
 
 def test_a_call_takes_longer(ask: Asked, faults: Faults) -> None:

@@ -102,7 +102,8 @@ def test_what_pythons_own_client_sends_is_understood(value: t.Any) -> None:
 
 def test_dates_arrive_as_dates() -> None:
     _method, (date,) = wire_xml.decode_call(xmlrpc.client.dumps((xmlrpc.client.DateTime("20250319T04:16:24Z"),), "m").encode())
-    assert isinstance(date, WireDate) and date == "20250319T04:16:24Z"
+    assert isinstance(date, WireDate)
+    assert date == "20250319T04:16:24Z"
 
 
 def test_an_answer_is_wrapped_and_an_error_too(server: Server) -> None:
@@ -116,8 +117,10 @@ def test_an_answer_is_wrapped_and_an_error_too(server: Server) -> None:
 
 def test_only_valid_ref_counts_are_tagged_integers(server: Server) -> None:
     text = xml(server, "event.from", login(server), ["pool"], "", 1.0)
-    assert "<name>host</name><value><i4>2</i4></value>" in text and text.count("<i4>") == len(load().classes)
-    assert "<name>id</name><value>" in text and "<int>" not in text
+    assert "<name>host</name><value><i4>2</i4></value>" in text
+    assert text.count("<i4>") == len(load().classes)
+    assert "<name>id</name><value>" in text
+    assert "<int>" not in text
 
 
 def test_methods_are_listed_without_status(server: Server) -> None:
@@ -128,7 +131,8 @@ def test_methods_are_listed_without_status(server: Server) -> None:
 def test_a_body_that_is_no_call_is_an_http_error(server: Server) -> None:
     for body in ("", "<methodCall><methodName>x", "<other/>"):
         answer = server.request("POST", "/", body)
-        assert answer.status == 500 and b"HTTP 500 internal server error" in answer.body
+        assert answer.status == 500
+        assert b"HTTP 500 internal server error" in answer.body
 
 
 def test_the_official_client_gets_along(simulator: InProcess) -> None:
@@ -144,10 +148,13 @@ def test_the_official_client_gets_along(simulator: InProcess) -> None:
 # JSON-RPC ------------------------------------------------------------------------------------------------------------
 def test_json_has_numbers_and_booleans(server: Server) -> None:
     ref = json_rpc(server, {"method": "session.login_with_password", "params": ["root", "xapi-test"], "id": 7, "jsonrpc": "2.0"})
-    assert ref.keys() == {"jsonrpc", "result", "id"} and ref["id"] == 7
+    assert ref.keys() == {"jsonrpc", "result", "id"}
+    assert ref["id"] == 7
     networks = json_rpc(server, {"method": "network.get_all_records", "params": [ref["result"]], "id": 1, "jsonrpc": "2.0"})["result"]
     record = next(iter(networks.values()))
-    assert record["MTU"] == 1500 and record["managed"] is True and isinstance(record["uuid"], str)
+    assert record["MTU"] == 1500
+    assert record["managed"] is True
+    assert isinstance(record["uuid"], str)
 
 
 def test_json_errors_have_the_shape_of_their_version(server: Server) -> None:
@@ -199,6 +206,7 @@ def test_all_records_of_a_large_pool_are_there_at_once(simulator: InProcess, ser
     begin = time.process_time()
     answer = json_rpc(server, {"method": "VM.get_all_records", "params": [session], "id": 1, "jsonrpc": "2.0"})
     spent = time.process_time() - begin
-    assert len(answer["result"]) >= count and spent < 5  # generous: a path that copies everything field by field takes longer
+    assert len(answer["result"]) >= count
+    assert spent < 5
     for vm in vms:
         db.destroy("VM", vm)
