@@ -10,7 +10,8 @@ short_description: Find what is wrong with the description of a pool before anyt
 version_added: 0.1.0
 author: [Domzero (@domzero)]
 description:
-  - Reads the description that the role P(domzero.xen.pool_build#role) takes, logs in to every host in it and fails with all problems at once.
+  - Reads the description that the role P(domzero.xen.pool_build#role) takes, logs in to every host in it and fails with all problems
+    at once.
   - Found are contradictions, such as a name, an address, a NIC or a storage target used twice, a network that nobody describes,
     a VLAN tag or a bond that cannot be.
   - Found are hosts that do not answer, refuse the login, show another certificate, lack a NIC or belong to another pool.

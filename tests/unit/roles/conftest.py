@@ -66,10 +66,13 @@ class Site:
     def state(self) -> dict[str, list[t.Any]]:
         """The pool without what differs from one pool to the next: references, uuids, times."""
         with self.sim.world.lock:
-            db = next(p for p in self.sim.world.pools if len(p.machines) == max(len(q.machines) for q in self.sim.world.pools)).db
+            pools = self.sim.world.pools
+            db = max(pools, key=lambda pool: len(pool.machines)).db
             names = {ref: _name(cls, row) for cls in COMPARED for ref, row in db.all(cls).items()}
-            seen = {cls: sorted(str([_plain(row[f], names) for f in fields]) for row in db.all(cls).values()) for cls, fields in COMPARED.items()}
-            return {**seen, "secret": [len(db.all("secret"))], "pools": [len(self.sim.world.pools)]}
+            seen: dict[str, list[t.Any]] = {"secret": [len(db.all("secret"))], "pools": [len(pools)]}
+            for cls, fields in COMPARED.items():
+                seen[cls] = sorted(str([_plain(row[f], names) for f in fields]) for row in db.all(cls).values())
+            return seen
 
 
 def _name(cls: str, row: Variables) -> str:
@@ -77,7 +80,9 @@ def _name(cls: str, row: Variables) -> str:
 
 
 def _plain(value: t.Any, names: dict[str, str]) -> t.Any:
-    return sorted(names.get(v, v) for v in value) if isinstance(value, list) else names.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, list):
+        return sorted(names.get(v, v) for v in value)
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 @pytest.fixture
