@@ -242,7 +242,11 @@ def test_a_failed_task_leaves_no_session_behind(sim, play):
 # what it tells ----------------------------------------------------------------------------------------------------------
 def test_neither_password_nor_session_is_ever_shown(sim, play):
     login, block = IN_A_SESSION
-    ran = play(login, {**block, "block": [*block["block"], network("x", uuid="no-such-uuid")]})
+    ran = play(
+        network("carrier", other_config={"note": "so it was: {{ xen_password }}"}),
+        login,
+        {**block, "block": [*block["block"], network("x", uuid="no-such-uuid")]},
+    )
     assert PASSWORD not in ran.output
     assert "no-such-uuid" in ran.output
     assert "hidden due to the fact that 'no_log: true'" in ran.output

@@ -64,6 +64,14 @@ def test_a_pin_is_not_weakened_by_a_ca_that_would_do(simulator):
         connect(sim, fingerprints=(OTHER,), ca_file=sim.hosts[0].ca_file)
 
 
+def test_a_certificate_that_is_not_trusted_is_not_asked_for_again(simulator):
+    sim = simulator(1)
+    handed = Session.resume(Endpoint.parse(sim.hosts[0].url, fingerprints=(OTHER,)), connect(sim).handle)
+    with pytest.raises(Untrusted):
+        handed.call("pool.get_all")
+    assert handed.requests == 1
+
+
 def test_checking_can_be_turned_off(simulator):
     assert connect(simulator(1), validate_certs=False).call("pool.get_all")
 
