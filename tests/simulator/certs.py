@@ -40,6 +40,12 @@ class HostCertificate:
         """From and until, UTC."""
         return self._parsed.not_valid_before_utc, self._parsed.not_valid_after_utc
 
+    def replace(self, certificate: str, key: str) -> None:
+        """Writes another one."""
+        self.key.write_text(key)
+        self.key.chmod(0o600)
+        self.cert.write_text(certificate)
+
     def context(self) -> ssl.SSLContext:
         """What a server needs to listen."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -52,11 +58,12 @@ def of_host(folder: Path, name: str, address: str) -> HostCertificate:
     found = HostCertificate(folder / f"{name}-{address}.crt", folder / f"{name}-{address}.key")
     if not (found.cert.exists() and found.key.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        _make(found, name, address)
+        found.replace(*make(name, address))
     return found
 
 
-def _make(target: HostCertificate, name: str, address: str) -> None:
+def make(name: str, address: str) -> tuple[str, str]:
+    """A new certificate and its key, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
     now = datetime.now(UTC)
@@ -73,10 +80,8 @@ def _make(target: HostCertificate, name: str, address: str) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    target.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
-    target.key.chmod(0o600)
-    target.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return signed.public_bytes(serialization.Encoding.PEM).decode(), plain.decode()
 
 
 def show(machine: Machine, certificate: HostCertificate) -> None:

@@ -9,6 +9,7 @@ import base64
 import html
 import json
 import logging
+import ssl
 import typing as t
 
 from aiohttp import web
@@ -59,7 +60,9 @@ class Endpoint:
 
     def __init__(self, server: Server, machine: Machine, certificate: certs.HostCertificate) -> None:
         self.server, self.machine, self.certificate = server, machine, certificate
+        self._shown = certificate.context()
         self._context = certificate.context()
+        self._context.sni_callback = self._choose
         self._listener: asyncio.Server | None = None
         self._protocol: web.Server | None = None
         self.calls = 0  # calls received, whatever came of them
@@ -90,6 +93,20 @@ class Endpoint:
     def close(self) -> None:
         """Stop listening."""
         self.server.later(self.shut())
+
+    def present(self, certificate: str, key: str) -> None:
+        """Another certificate (PEM) from the next connection on; the pool learns of it. Call with the world's lock held."""
+        self.certificate.replace(certificate, key)
+        self._shown = self.certificate.context()
+        certs.show(self.machine, self.certificate)
+
+    def present_fresh(self) -> None:
+        """A new self-signed one."""
+        self.present(*certs.make(self.machine.name, self.machine.address))
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """At each handshake: the certificate of now, while the port stays open."""
+        connection.context = self._shown
 
     # answering -------------------------------------------------------------------------------------------------------
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

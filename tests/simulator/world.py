@@ -46,6 +46,12 @@ class Endpoint(t.Protocol):
     def close(self) -> None:
         """Stop listening; open connections end."""
 
+    def present(self, certificate: str, key: str) -> None:
+        """Another certificate (PEM) from the next connection on."""
+
+    def present_fresh(self) -> None:
+        """A new self-signed one."""
+
 
 @dataclass
 class Nic:

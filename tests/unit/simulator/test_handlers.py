@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import typing as t
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.conformance import Answer, Server
@@ -133,3 +139,38 @@ def test_repositories_are_introduced_once(ask: Asked) -> None:
     assert ask.refused("Repository.introduce", "r", "", "https://v.example.com", "", True, "") == ["REPOSITORY_ALREADY_EXISTS", ref]
     assert ask.refused("Repository.introduce", "s", "", "ftp://u", "", True, "") == ["INVALID_BASE_URL", "ftp://u"]
     ask("Repository.forget", ref)
+
+
+def signed(name: str, bits: int = 2048) -> tuple[str, str]:
+    """A certificate of an administrator's own, and its key."""
+    key = rsa.generate_private_key(65537, bits)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+    certificate = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=400)).sign(key, hashes.SHA256())
+    pem, pkcs8, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return certificate.public_bytes(pem).decode(), key.private_bytes(pem, pkcs8, plain).decode()
+
+
+def test_a_host_shows_the_certificate_it_was_given(simulator: InProcess, ask: Asked) -> None:
+    host = simulator.hosts[0]
+    certificate, key = signed(host.name)
+    ask("host.install_server_certificate", ask.host, certificate, key, "")
+    assert ssl.get_server_certificate((host.address, host.port)).split() == certificate.split()
+    assert ask("host.get_server_certificate", ask.host) == certificate
+    (shown,) = {ask("Certificate.get_fingerprint_sha256", ref) for ref in ask("host.get_certificates", ask.host)}
+    assert shown == x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA256()).hex(":").upper()
+    ask("host.reset_server_certificate", ask.host)
+    assert ssl.get_server_certificate((host.address, host.port)).split() != certificate.split()
+
+
+def test_a_certificate_that_will_not_do_is_refused(ask: Asked) -> None:
+    certificate, key = signed("a")
+    for given, expected in (
+        (("x", key, ""), ["SERVER_CERTIFICATE_INVALID"]),
+        ((certificate, "x", ""), ["SERVER_CERTIFICATE_KEY_INVALID"]),
+        ((certificate, signed("b")[1], ""), ["SERVER_CERTIFICATE_KEY_MISMATCH"]),
+        ((certificate, key, "x"), ["SERVER_CERTIFICATE_CHAIN_INVALID"]),
+        ((*signed("short", 1024), ""), ["SERVER_CERTIFICATE_KEY_RSA_LENGTH_NOT_SUPPORTED", "1024"]),
+    ):
+        assert ask.refused("host.install_server_certificate", ask.host, *given) == expected
