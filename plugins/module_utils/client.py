@@ -23,6 +23,7 @@ except ImportError:
 
 ORIGINATOR = "domzero.xen"
 ATTEMPTS = 4
+LAST_CALLS = 10.0  # seconds that leaving may take
 NO_XAPI = "Is this a XenServer or XCP-ng host?"
 NO_SUCH_PAGE = (403, 404, 405, 501)
 # never changes anything, whatever the class
@@ -93,16 +94,17 @@ class Session(Base):  # type: ignore[misc]
             params = (username, password, "1.0", ORIGINATOR)
             self._session = self._send("session.login_with_password", params, repeatable=True)
         except ApiError as e:
-            if e.code != "HOST_IS_SLAVE" or not e.params:
-                raise
-            return e.params[0]
+            if e.code == "HOST_IS_SLAVE" and e.params:
+                return e.params[0]
+            e.message = f"User {username!r} could not log in at {self.endpoint.url}: {e.message}"
+            raise
         return ""
 
     def log_out(self) -> None:
         """End the session; one that is gone already is as good."""
         try:
             if self._session:
-                self._send_once("session.logout", (self._session,), repeatable=False, timeout=None)
+                self._send_once("session.logout", (self._session,), repeatable=False, timeout=min(LAST_CALLS, self.endpoint.timeout))
         except XenError:
             pass
         finally:
@@ -132,14 +134,14 @@ class Session(Base):  # type: ignore[misc]
         self._http = Http(self.endpoint)
 
     # calls --------------------------------------------------------------------
-    def call(self, method: str, *params: t.Any, timeout: float | None = None) -> t.Any:
-        """One XenAPI call. Raises ApiError, ConnectionFailed, OutcomeUnknown."""
+    def call(self, method: str, *params: t.Any, timeout: float | None = None, renew: bool = True) -> t.Any:
+        """One XenAPI call. Raises ApiError, ConnectionFailed, OutcomeUnknown. renew: log in again if the session has ended."""
         repeatable = is_read(method)
         try:
             return self._send(method, (self._session, *params), repeatable=repeatable, timeout=timeout)
         except ApiError as e:
             # refused before anything was done, so even a changing call may go again
-            if e.code not in ("SESSION_INVALID", "HOST_IS_SLAVE") or not self._login_params:
+            if e.code not in ("SESSION_INVALID", "HOST_IS_SLAVE") or not (renew and self._login_params):
                 raise
             if e.code == "HOST_IS_SLAVE" and e.params:
                 self.move_to(e.params[0])

@@ -47,22 +47,20 @@ def result_of(fragment: str) -> t.Any:
 
 
 def _wait(session: Session, task: str, method: str, timeout: float, progress: Progress | None) -> dict[str, t.Any]:
-    token, end, reached, opened = "", time.monotonic() + timeout, 0.0, session.handle
+    token, end, reached = "", time.monotonic() + timeout, 0.0
     while True:
         left = end - time.monotonic()
         if left <= 0:
             raise Timeout(f"{method} had reached {reached:.0%} after {timeout:g} seconds and goes on.", hint=f"Its task is {task}.")
         block = min(POLL, left)
         try:
-            batch = session.call("event.from", [f"task/{task}"], token, block, timeout=block + session.endpoint.timeout)
+            batch = session.call("event.from", [f"task/{task}"], token, block, timeout=block + session.endpoint.timeout, renew=False)
         except ConnectionFailed as e:
             raise OutcomeUnknown(f"{method}: the connection was lost while its task was running: {e.message}") from e
         except ApiError as e:
             if e.code not in NOT_YET:
                 raise
             raise OutcomeUnknown(f"{method}: the coordinator restarted while its task was running.") from e
-        if session.handle != opened:
-            raise OutcomeUnknown(f"{method}: the coordinator restarted while its task was running.")
         token = batch["token"]
         for event in batch["events"]:
             if event["operation"] == "del":

@@ -120,17 +120,20 @@ class Pool(Resource):
         coming = [name for candidate in joining.candidates for name in candidate.srs]
         gone = {sr for ref in leaving.refs for sr in hosts.only_there(self.objects, ref)}
         for option in ("default_sr", "suspend_image_sr", "crash_dump_sr"):
-            plan.after[option] = self._later("SR", plan.after[option], gone, coming)
+            if not (later := self._later("SR", plan.after[option], gone, coming)) and plan.after[option]:
+                plan.warnings.append(f"With the hosts that leave goes SR {plan.after[option]!r}, the pool's {option}.")
+            plan.after[option] = later
         kept = plan.after["ha"]["heartbeat_srs"]
         plan.after["ha"]["heartbeat_srs"] = [self._later("SR", text, gone, coming) for text in kept]
         newcomers = [candidate.host["name_label"] for candidate in joining.candidates]
         plan.after["coordinator"] = self._later("host", plan.after["coordinator"], set(leaving.refs), newcomers)
 
     def _later(self, cls: str, text: str, gone: t.Collection[str], coming: t.Sequence[str]) -> str:
-        """The name or uuid of an object when others of its class have gone and come."""
-        if not text:
+        """The name or uuid of an object when others of its class have gone and come; "" if it has gone itself."""
+        ref = self.objects.resolve(cls, text) if text else ""
+        if not ref or ref in gone:
             return ""
-        record = self.objects.get(cls, self.objects.resolve(cls, text))
+        record = self.objects.get(cls, ref)
         name = t.cast(str, record["name_label"])
         namesakes = sum(ref not in gone for ref in self.objects.named(cls, name)) + coming.count(name)
         return name if name and namesakes == 1 else t.cast(str, record["uuid"])

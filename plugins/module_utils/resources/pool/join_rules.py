@@ -74,7 +74,7 @@ def _shown(value: object) -> str:
 
 # single checks ------------------------------------------------------------------
 def licence_without_pools(host: Side, _pool: Side) -> t.Iterable[str]:
-    if host.host["license_params"].get("restrict_pooling") == "true":
+    if "true" in (host.host["license_params"].get("restrict_pooling"), host.pool.get("restrictions", {}).get("restrict_pooling")):
         yield "the host's licence does not include pools"
 
 
@@ -95,25 +95,25 @@ def clustered(side: Side) -> t.Iterable[str]:
 
 
 def cluster_networks(pool: Side) -> t.Iterator[tuple[str, str]]:
-    """PIF and bridge of every cluster that new members join at once."""
+    """The tag ("" unless it runs on a VLAN of its own) and bridge of every cluster that new members join at once."""
     for node in pool.rows("Cluster_host"):
-        cluster, pif = pool.all("Cluster").get(node["cluster"]), node.get("PIF", "")
-        if node["host"] == pool.ref and cluster and cluster["pool_auto_join"] and pif in pool.all("PIF"):
-            yield pif, pool.objects.get("network", pool.objects.get("PIF", pif)["network"])["bridge"]
+        cluster, pif = pool.all("Cluster").get(node["cluster"]), pool.all("PIF").get(node["PIF"])
+        if node["host"] == pool.ref and cluster and cluster["pool_auto_join"] and pif:
+            tag = "" if int(pif["VLAN"]) < 0 or pif["management"] else str(pif["VLAN"])
+            yield tag, pool.objects.get("network", pif["network"])["bridge"]
 
 
 def cluster_on_vlan(_host: Side, pool: Side) -> t.Iterable[str]:
-    for ref, bridge in cluster_networks(pool):
-        pif = pool.objects.get("PIF", ref)
-        if int(pif["VLAN"]) >= 0 and not pif["management"]:
-            yield f"the pool's cluster runs on VLAN {pif['VLAN']} (bridge {bridge}), which a host gets only after it has joined"
+    return [
+        f"the pool's cluster runs on VLAN {tag}, which a host gets only after it has joined" for tag, _ in cluster_networks(pool) if tag
+    ]
 
 
 def cluster_address(host: Side, pool: Side) -> t.Iterable[str]:
-    for _pif, bridge in cluster_networks(pool):
+    for tag, bridge in cluster_networks(pool):
         networks = [ref for ref, network in host.all("network").items() if network["bridge"] == bridge]
         ips = [pif["IP"] for pif in host.rows("PIF") if pif["network"] in networks and pif["IP"]]
-        if len(ips) != 1:
+        if not tag and len(ips) != 1:
             yield f"the host has {len(ips)} addresses on the cluster's network (bridge {bridge}), it needs exactly one"
 
 
