@@ -19,10 +19,11 @@ from .dispatch import Outcome, dispatch, run
 from .errors import Fault
 from .faults import Cut
 from .handlers import Exchange, Refused, Reply
+from .schema import message_names
 
 if t.TYPE_CHECKING:
     from .server import Server
-    from .world import Machine, World
+    from .world import Machine
 
 BIGGEST_CALL = 64 << 20
 GRACE = 1.0  # seconds an endpoint that goes down leaves to answers under way
@@ -142,7 +143,7 @@ class Endpoint:
         except wire_xml.Malformed as e:
             raise Refused(500, f'Xmlm.Error(1:1, "{e}")') from e
         if method == "system.listMethods":
-            return wire_xml.bare(list_methods(self.machine.world))
+            return wire_xml.bare(message_names(self.machine.world.schema))
         try:
             outcome = self._run(method, params)
             return wire_xml.success(outcome.type, outcome.value, self.machine.world.schema)
@@ -256,9 +257,3 @@ class Endpoint:
             await answer.write(chunk)
         await answer.write_eof()
         return answer
-
-
-def list_methods(world: World) -> list[str]:
-    """All messages this release publishes, with their Async forms."""
-    every = [m for c in world.schema.classes.values() for m in c.messages.values() if not m.internal and m.since <= world.schema.release]
-    return [m.method for m in every] + [f"Async.{m.method}" for m in every if m.asynchronous]

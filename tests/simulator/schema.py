@@ -207,3 +207,9 @@ def load(release: str | None = None) -> Schema:
         return newest
     values = {name: getattr(newest, name) for name in newest.__dataclass_fields__}
     return Schema(**{**values, "release": release_index(release, newest.releases)})
+
+
+def message_names(schema: Schema) -> list[str]:
+    """All messages this release publishes, with their Async forms."""
+    every = [m for c in schema.classes.values() for m in c.messages.values() if not m.internal and m.since <= schema.release]
+    return [m.method for m in every] + [f"Async.{m.method}" for m in every if m.asynchronous]

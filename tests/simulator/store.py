@@ -130,7 +130,6 @@ class Store:
         world = World(speed=kept["speed"], release=kept["release"], **kept["credentials"])
         world.clock = Clock(kept["speed"], world.lock, start=max(kept["now"], world.clock.now()))
         world.segments = kept["segments"]
-        world.agenda = kept["agenda"]
         world.faults.absent.update(kept["absent"])
         world.storage = Storage.restore(parts["storage"])
         pools = {name: self._load_pool(world, name, generation) for name, generation in kept["pools"].items()}
@@ -140,7 +139,7 @@ class Store:
         world.calls = [json.loads(entry) for (entry,) in self._db.execute("SELECT entry FROM call ORDER BY n")]
         self._calls = len(world.calls)
         world.store = self
-        world.start_scheduler()
+        world.resume(kept["agenda"])
         return world
 
     def _load_pool(self, world: World, name: str, generation: int) -> Pool:

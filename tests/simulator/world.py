@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
 import typing as t
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import behaviours, invariants
+from .agenda import ACTIONS, Agenda, scheduled
 from .clock import Clock
 from .database import Database, Record
 from .faults import Faults
@@ -21,20 +21,7 @@ from .storage import Storage
 if t.TYPE_CHECKING:
     from .store import Store
 
-Action = t.Callable[..., None]
-ACTIONS: dict[str, Action] = {}
-
-
-def scheduled(name: str) -> t.Callable[[Action], Action]:
-    """Registers what ``World.after(seconds, name, **args)`` runs: called with the world and the arguments, the lock held."""
-
-    def register(function: Action) -> Action:
-        if name in ACTIONS:
-            raise ValueError(f"two actions called {name}")
-        ACTIONS[name] = function
-        return function
-
-    return register
+__all__ = ["ACTIONS", "Machine", "Nic", "Pool", "World", "scheduled"]
 
 
 class Endpoint(t.Protocol):
@@ -170,11 +157,8 @@ class World:
         self.storage = Storage()  # servers and what was written to them; kept as its dump()
         self.faults = Faults()
         self.calls: list[dict[str, t.Any]] = []  # every changing call
-        self.agenda: list[dict[str, t.Any]] = []  # due, action, args
         self.store: Store | None = None
-        self._agenda_changed = threading.Condition(self.lock)
-        self._scheduler: threading.Thread | None = None
-        self._stopped = False
+        self._agenda = Agenda(self)
         self.watch = False  # whether the invariants are checked after every changing call
         self.breaches: list[str] = []  # what was found so
         self._known_breaches: set[str] = set()
@@ -223,41 +207,33 @@ class World:
     # time ------------------------------------------------------------------------------------------------------------
     def after(self, seconds: float, action: str, **args: t.Any) -> None:
         """Runs a registered action once that many virtual seconds have passed; survives a restart (JSON arguments)."""
-        if action not in ACTIONS:
-            raise LookupError(f"no action {action}")
         with self.lock:
-            self.agenda.append({"due": self.clock.now() + seconds, "action": action, "args": args})
-            self.start_scheduler()
-            self._agenda_changed.notify_all()
+            self._agenda.add(self.clock.now() + seconds, action, args)
 
-    def start_scheduler(self) -> None:
-        """One thread runs what is due."""
-        if self._scheduler is None and not self._stopped:
-            self._scheduler = threading.Thread(target=self._run_agenda, daemon=True, name="agenda")
-            self._scheduler.start()
+    @property
+    def agenda(self) -> list[dict[str, t.Any]]:
+        """What is still to happen: due, action, args."""
+        return self._agenda.entries
+
+    def resume(self, entries: list[dict[str, t.Any]]) -> None:
+        """Goes on with what was still to happen when the state was saved."""
+        with self.lock:
+            self._agenda.entries = entries
+            self._agenda.start()
 
     def set_speed(self, speed: float) -> None:
         """Changes the clock's speed; waiting calls and due actions notice."""
         with self.lock:
             self.clock.set_speed(speed)
-            self._agenda_changed.notify_all()
+            self._agenda.wake()
 
     def sleep(self, seconds: float) -> None:
         """Virtual seconds pass for the caller; what is due meanwhile happens. Call with the lock held."""
-        end = self.clock.now() + seconds
-        while not self.clock.speed and self.agenda:  # nobody waits, so nobody else gets the lock
-            self.agenda.sort(key=lambda entry: t.cast("float", entry["due"]))
-            if self.agenda[0]["due"] > end:
-                break
-            self.clock.sleep(self.agenda[0]["due"] - self.clock.now())
-            self._act()
-        self.clock.sleep(end - self.clock.now())
+        self._agenda.pass_time(seconds)
 
     def stop(self) -> None:
-        """Ends the agenda's thread."""
-        with self.lock:
-            self._stopped = True
-            self._agenda_changed.notify_all()
+        """Nothing happens by itself any more."""
+        self._agenda.stop()
 
     @property
     def folder(self) -> Path:
@@ -281,24 +257,3 @@ class World:
         """Writes what changed to disk, if there is a place for it; call with the lock held."""
         if self.store:
             self.store.save(self)
-
-    def _run_agenda(self) -> None:
-        with self.lock:
-            while not self._stopped:
-                self.agenda.sort(key=lambda entry: t.cast("float", entry["due"]))
-                rest = self.agenda[0]["due"] - self.clock.now() if self.agenda else None
-                if rest is None or (rest > 0 and self.clock.speed):
-                    self._agenda_changed.wait(None if rest is None else self.clock.real(rest))
-                    continue
-                if rest > 0:
-                    self.clock.sleep(rest)
-                self._act()
-
-    def _act(self) -> None:
-        """Runs the first entry of the agenda."""
-        entry = self.agenda.pop(0)
-        try:
-            ACTIONS[entry["action"]](self, **entry["args"])
-        except Exception:  # a bug in one action must not keep the others from running
-            logging.getLogger(__name__).exception("%s failed", entry["action"])
-        self.save()

@@ -59,13 +59,13 @@ def test_others_go_on_while_somebody_sleeps() -> None:
         world.clock.sleep(3600)
 
 
-@pytest.mark.parametrize("speed", [0, 1000])
+@pytest.mark.parametrize("speed", [0, 100])
 def test_actions_are_run_in_their_order(speed: float) -> None:
     DONE.clear()
     world = World(speed=speed)
     begin = world.clock.now()
     with world.lock:
-        world.after(20, "note it", what="second")
+        world.after(60, "note it", what="second")
         world.after(10, "note it", what="first")
     end = time.monotonic() + 5
     while len(DONE) < 2 and time.monotonic() < end:
@@ -73,7 +73,7 @@ def test_actions_are_run_in_their_order(speed: float) -> None:
     world.stop()
     assert [what for what, _when in DONE] == ["first", "second"]
     assert DONE[0][1] >= begin + 10
-    assert DONE[1][1] >= begin + 20
+    assert DONE[1][1] >= begin + 60
     assert not world.agenda
 
 
