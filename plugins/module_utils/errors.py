@@ -12,7 +12,7 @@ HINTS: dict[str, str] = {
     "HOST_IS_SLAVE": "This host is a member of a pool; address the coordinator.",
     "SESSION_AUTHENTICATION_FAILED": "Check username and password.",
     "SESSION_INVALID": "The session has ended; log in again.",
-    "RBAC_PERMISSION_DENIED": "The user's role does not allow this call; use an account with a higher role.",
+    "RBAC_PERMISSION_DENIED": "Log in as a user with a higher role.",
     "HOST_STILL_BOOTING": "Wait until the host has started and run the task again.",
     "HA_IS_ENABLED": "Turn high availability off first (xen_pool with ha: {enabled: false}).",
     "HOST_NOT_DISABLED": "Put the host into maintenance first (xen_host with enabled: false).",

@@ -203,7 +203,7 @@ def _carry_out(resource: Resource, plan: Plan) -> None:
             e.done = list(done)
             if not left:
                 raise
-            tasks.wait_until("the pool to answer again", resource.answers, timeout=ANSWERS)
+            tasks.wait_until("the pool to answer again", resource.answers, timeout=float(resource.params.get("wait_timeout") or ANSWERS))
             resource.objects.forget()
             rest = resource.plan(resource.find())
             refuse_disruption(rest, resource.params)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import select
 import socket
 import ssl
@@ -15,6 +16,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from .errors import ConnectionFailed, InvalidChange, OutcomeUnknown, Untrusted
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Endpoint:
             raise InvalidChange(f"hostname {text!r} is not an address: {e}.", hint="Give host, host:port or https://host:port.") from e
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
             raise InvalidChange(f"hostname {text!r} is not an address.", hint="Give host, host:port or https://host:port.")
+        for fingerprint in trust.get("fingerprints") or ():
+            if not _SHA256.fullmatch(_bare(fingerprint)):
+                raise InvalidChange(
+                    f"fingerprint {fingerprint!r} is not a SHA-256 fingerprint.", hint="It has 64 hexadecimal digits; colons are allowed."
+                )
         tls = parts.scheme == "https"
         return cls(parts.hostname, port or (443 if tls else 80), tls, **trust)
 
@@ -94,8 +102,14 @@ class Http:
         except (OSError, HTTPException) as e:
             self.close()
             if repeatable:
-                raise ConnectionFailed(f"The connection to {self.endpoint.url} broke: {e or type(e).__name__}.") from e
+                raise ConnectionFailed(
+                    f"The connection to {self.endpoint.url} broke: {e or type(e).__name__}.",
+                    hint="Check the address and that the host is up.",
+                ) from e
             raise OutcomeUnknown(f"The connection to {self.endpoint.url} broke before the answer came: {e or type(e).__name__}.") from e
+        except BaseException:  # interrupted: an answer that comes now is nobody's
+            self.close()
+            raise
 
     def _ready(self, timeout: float) -> HTTPConnection:
         sock = self._connection.sock if self._connection else None
@@ -136,7 +150,9 @@ class Http:
             try:
                 return ssl.create_default_context(cafile=e.ca_file)
             except (OSError, ssl.SSLError) as error:
-                raise InvalidChange(f"ca_file {e.ca_file!r} cannot be used: {error}.") from error
+                raise InvalidChange(
+                    f"ca_file {e.ca_file!r} cannot be used: {error}.", hint="Give a PEM file on the machine where the task runs."
+                ) from error
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

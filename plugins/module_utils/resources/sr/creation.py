@@ -32,8 +32,8 @@ class Creation:
 
     def plan(self) -> Plan:
         task, params = self.task, self.task.params
+        self._refuse_unknown(params.get("type"))
         row = task.row(params.get("type"))
-        self._refuse_unknown(row)
         said = types.merged({}, task.wish(row, creating=True))
         fields = self._fields(row, said)
         where = hosts_in_order(task.objects) if fields["shared"] else [task.host()]
@@ -65,7 +65,10 @@ class Creation:
     def _effort(self) -> str:
         return "all" if self.task.params["attach"] == "all" else "best_effort"
 
-    def _refuse_unknown(self, row: SrType) -> None:
+    def _refuse_unknown(self, type_: str | None) -> None:
+        if not type_:
+            return
+        row = types.of_name(type_)
         known = sorted(record["type"] for record in self.task.objects.all("SM").values())
         if row.name not in known:
             raise InvalidChange(

@@ -24,6 +24,8 @@ def look(session: Session, params: Record, _check: bool) -> dict[str, t.Any]:
     try:
         answer = task.target(row, host).look(types.merged({}, types.wanted(row, params)))
     except ApiError as e:
+        if e.code == "RBAC_PERMISSION_DENIED":
+            raise
         name = name_of(task.objects, host)
         raise XenError(f"Host {name!r} could not ask for SRs of type {row.name}: {probe.reason(e)}.", code=e.code, params=e.params) from e
     return {"changed": False, **answer.told()}

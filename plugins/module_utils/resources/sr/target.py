@@ -21,6 +21,8 @@ from .types import Config, SrType, added, forward
 
 # the driver does not say whether the server can be reached: no such driver, no such call, a licence, in use already
 UNTOLD = {"SR_UNKNOWN_DRIVER", "SR_OPERATION_NOT_SUPPORTED", "SR_BACKEND_FAILURE_454", "SR_DEVICE_IN_USE", "SR_BACKEND_FAILURE_16"}
+WAY = "Check its address, and that the host has an address that reaches it (xen_pif)."
+SHARE = "Check location, smb_username and smb_password."
 METADATA = {"metadata": "true"}  # LVM kinds then tell the names too (xcp-ng/sm: lvutil.py)
 
 
@@ -66,6 +68,8 @@ class Target:
         return self.objects.label("host", host or self.host)
 
     def _fail(self, sentence: str, error: ApiError, hint: str = "") -> t.NoReturn:
+        if error.code == "RBAC_PERMISSION_DENIED":
+            raise error  # says nothing of the target
         raise XenError(f"{sentence}: {probe.reason(error)}.", hint=hint, code=error.code, params=error.params) from error
 
     def _plain(self, config: Config) -> tuple[Config, list[Existing]]:
@@ -75,7 +79,7 @@ class Target:
             found = self.ask(config).srs
         except ApiError as e:
             place = " ".join(config.get(k.api, "") for k in self.row.required) or "the target"
-            self._fail(f"Host {self._label()!r} cannot use {place} for an SR of type {self.row.name}", e)
+            self._fail(f"Host {self._label()!r} cannot use {place} for an SR of type {self.row.name}", e, hint=self._plain_hint())
         known = {record["type"] for record in self.objects.all("SM").values()}
         for other in (x for x in self.row.probe_as if x in known):
             try:
@@ -83,6 +87,11 @@ class Target:
             except ApiError:
                 continue  # that driver sees nothing of its own there
         return config, found
+
+    def _plain_hint(self) -> str:
+        if any(key.option == "smb_username" for key in self.row.keys):
+            return SHARE
+        return f"Check {' and '.join(k.option for k in self.row.required)}." if self.row.required else ""
 
     def _nfs(self, config: Config) -> tuple[Config, list[Existing]]:
         server = config.get("server", "")
@@ -102,7 +111,7 @@ class Target:
         except ApiError as e:
             if e.code in probe.LISTING:
                 return []  # it answers, but tells no list (NFS 4 only)
-            self._fail(f"Host {self._label()!r} cannot reach the NFS server {server}", e)
+            self._fail(f"Host {self._label()!r} cannot reach the NFS server {server}", e, hint=WAY)
 
     def _refuse_path(self, server: str, path: str, error: ApiError | None = None) -> None:
         exports = self.exports(server)
@@ -139,7 +148,7 @@ class Target:
             self.ask(asked, "smb")
         except ApiError as e:
             if e.code not in UNTOLD:
-                self._fail(f"Host {self._label()!r} cannot mount {location}", e, hint="Check share, smb_username and smb_password.")
+                self._fail(f"Host {self._label()!r} cannot mount {location}", e, hint=SHARE)
 
     # LUNs ---------------------------------------------------------------------------
     def _iscsi(self, config: Config) -> tuple[Config, list[Existing]]:
@@ -149,7 +158,7 @@ class Target:
         try:
             iqns = [x.iqn for x in self.ask(base).iqns]
         except ApiError as e:
-            self._fail(f"Host {self._label()!r} cannot reach the iSCSI target {config['target']}", e)
+            self._fail(f"Host {self._label()!r} cannot reach the iSCSI target {config['target']}", e, hint=WAY)
         iqn = config.get("targetIQN", "")
         if iqn not in (*iqns, probe.ANY_IQN):
             what = f"The iSCSI target {config['target']} has no {iqn}." if iqn else f"An SR of type {self.row.name} needs iqn."
