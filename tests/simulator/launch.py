@@ -19,14 +19,16 @@ OWN_PYTHON = CHECKOUT / ".venv/bin/python"
 RESTARTED = "XAPI_SIM_RESTARTED"  # in the environment of the second Python, so that there is no third
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Runs the command line, or hands over to the Python that can."""
     sys.path[:] = [p for p in sys.path if not p or Path(p).resolve() != HERE]  # our site.py is not Python's
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing or sys.version_info < (3, 11):
         hand_over(missing)
     sys.path.insert(0, str(CHECKOUT / "tests"))
-    return int(importlib.import_module("simulator.cli").main())
+    status = int(importlib.import_module("simulator.cli").main())
+    sys.stdout.flush()
+    os._exit(status)  # calls that are still under way hold threads, and nobody waits for their answers any more
 
 
 def hand_over(missing: list[str]) -> NoReturn:
@@ -41,4 +43,4 @@ def hand_over(missing: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

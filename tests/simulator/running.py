@@ -76,8 +76,8 @@ class InProcess:
 
     def stop(self) -> None:
         """Nothing answers any more."""
-        self._server.stop()
         self.world.stop()
+        self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def mark(self) -> int:

@@ -93,9 +93,9 @@ class Simulation:
 
     def _replace(self, world: World) -> None:
         """Another world on the same port and state."""
-        port, absent = self.server.port, self.world
+        port = self.server.port
+        self.world.stop()
         self.server.stop()
-        absent.stop()
         self.store.wipe()
         self.world, world.store = world, self.store
         self.options = self.options._replace(port=port)
@@ -103,11 +103,11 @@ class Simulation:
 
     def close(self) -> None:
         """Ends it, state saved."""
+        self.world.stop()
         self.server.stop()
         with self.world.lock:
             self.world.save()
             self.world.store = None
-        self.world.stop()
         self.store.close()
 
     # what ctl asks ---------------------------------------------------------------------------------------------------

@@ -159,6 +159,7 @@ class World:
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.store: Store | None = None
         self._agenda = Agenda(self)
+        self.stopped = False
         self.watch = False  # whether the invariants are checked after every changing call
         self.breaches: list[str] = []  # what was found so
         self._known_breaches: set[str] = set()
@@ -232,8 +233,10 @@ class World:
         self._agenda.pass_time(seconds)
 
     def stop(self) -> None:
-        """Nothing happens by itself any more."""
+        """Nothing happens by itself any more, and nobody waits for it."""
         self._agenda.stop()
+        self.stopped = True
+        self.notify()
 
     @property
     def folder(self) -> Path:

@@ -91,7 +91,7 @@ def _wait(call: Call, gather: t.Callable[[], list[dict[str, t.Any]]], seconds: f
     """Events as soon as there are any, none after so many (real) seconds. Raises SESSION_INVALID when the client logged out."""
     end = time.monotonic() + seconds
     events = gather()
-    while not events and (rest := end - time.monotonic()) > 0:
+    while not events and (rest := end - time.monotonic()) > 0 and not call.world.stopped:
         call.world.changed.wait(rest)
         if not call.db.exists("session", call.session):
             raise Fault("SESSION_INVALID", call.session)

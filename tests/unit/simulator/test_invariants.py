@@ -55,10 +55,10 @@ def test_a_watched_simulator_ends_with_what_it_saw() -> None:
     world = build()
     simulator = InProcess(world).start()
     ask = Asked(world.machines["xcp00"])
-    vif = {"device": "0", "network": ask.network(), "VM": "OpaqueRef:x", "MAC": "", "MTU": 1500, "other_config": {}}
-    ask("VIF.create", {**vif, "qos_algorithm_type": "", "qos_algorithm_params": {}})
-    ask.network("the breach is told once")
+    ask.db.create("network", bridge="xenbr0")
+    ask.network("seen")
+    ask.network("and told once")
     (breach,) = world.breaches
-    assert breach.endswith("VM leads nowhere (OpaqueRef:x) (after VIF.create)")
-    with pytest.raises(AssertionError, match=r"after VIF\.create"):
+    assert breach == "pool0: 2 networks have the bridge xenbr0 (after network.create)"
+    with pytest.raises(AssertionError, match=r"after network\.create"):
         simulator.__exit__(None)

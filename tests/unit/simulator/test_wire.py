@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import json
 import math
 import ssl
@@ -197,6 +199,41 @@ def test_each_host_has_a_certificate_of_its_own_that_its_pool_knows(simulator: I
         assert digest in {db.get("Certificate", ref)["fingerprint_sha256"] for ref in known}
         fingerprints.add(digest)
     assert len(fingerprints) == 2
+
+
+def test_a_connection_that_is_cut_gives_no_answer(simulator: InProcess, server: Server) -> None:
+    session = login(server)
+    host = urlsplit(simulator.hosts[0].url)
+    body = xmlrpc.client.dumps((session, {"name_label": "cut", "other_config": {}}), "network.create")
+    for fault, effect in ((simulator.faults.cut_before_change, 0), (simulator.faults.cut_after_change, 1)):
+        fault(1)
+        connection = http.client.HTTPSConnection(host.netloc, context=ssl._create_unverified_context(), timeout=10)
+        connection.request("POST", "/", body)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            connection.getresponse()
+        connection.close()
+        made = [r for r in simulator.world.pools[0].db.all("network").values() if r["name_label"] == "cut"]
+        assert len(made) == effect
+
+
+def test_a_host_that_goes_down_ends_its_connections(simulator: InProcess) -> None:
+    member, host = simulator.world.machines["xcp01"], simulator.hosts[1]
+    idle = Server(host.url)
+    assert b"HOST_IS_SLAVE" in xml(idle, "session.login_with_password", "root", "xapi-test").encode()
+    with simulator.world.lock:
+        member.go_down()
+    end = time.monotonic() + 10
+    with pytest.raises(OSError):  # noqa: PT012
+        while time.monotonic() < end:
+            xml(idle, "session.login_with_password", "root", "xapi-test")
+    with simulator.world.lock:
+        member.come_up()
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            assert b"HOST_IS_SLAVE" in xml(idle, "session.login_with_password", "root", "xapi-test").encode()
+            return
+        time.sleep(0.02)
+    raise AssertionError("the host does not answer")
 
 
 def test_all_records_of_a_large_pool_are_there_at_once(simulator: InProcess, server: Server) -> None:
