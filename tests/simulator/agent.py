@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import fresh_pool, hosts, member_start, memory
+from . import fresh_pool, guests, hosts, member_start, memory, power_states, vm_running
 from .modeltypes import NULL
 from .operations import refresh_host
 from .world import scheduled
@@ -87,6 +87,7 @@ def agent_starts(world: World, machine: str, rebooted: bool) -> None:
         return
     starting.state.pop(LEAVING, None)
     if rebooted:
+        starting.state.pop(guests.LAST_DOMAIN, None)
         starting.state[BOOTED] = world.clock.now()
     if starting.is_coordinator:
         say_hello(starting)
@@ -136,11 +137,13 @@ def _note_memory(machine: Machine) -> None:
 
 
 def halt_guests(db: Database, host: str) -> None:
-    """What ran on a host that is gone runs no more."""
-    for ref, vm in db.all("VM").items():
-        if vm["resident_on"] == host and not vm["is_control_domain"]:
-            state = "Halted" if vm["power_state"] in ("Running", "Paused") else vm["power_state"]
-            db.set("VM", ref, power_state=state, resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1)
-            for cls in ("VBD", "VIF"):
-                for device in vm[f"{cls}s"]:
-                    db.set(cls, device, currently_attached=False)
+    """What ran on a host that is gone runs no more; guests that were on their way to it are not."""
+    for ref, vm in list(db.all("VM").items()):
+        if vm["is_control_domain"]:
+            continue
+        if vm["resident_on"] == host:
+            power_states.to_halted(db, ref)
+            db.set("VM", ref, current_operations={})
+            vm_running.refresh(db, ref)
+        elif vm["scheduled_to_be_resident_on"] == host:
+            db.set("VM", ref, scheduled_to_be_resident_on=NULL)

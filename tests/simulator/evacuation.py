@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import memory
+from . import memory, vm_operations
 from . import networking as net
-from .errors import Fault, NotSimulated
+from .errors import Fault
 from .hosts import is_live
 
 if t.TYPE_CHECKING:
@@ -66,13 +66,7 @@ def _unprotected(db: Database, vm: str) -> Fault | None:
 
 
 def _cannot_migrate(call: Call, vm: str) -> Fault | None:
-    try:
-        call.call("VM.assert_operation_valid", vm, "pool_migrate", "")
-    except Fault as fault:
-        return fault
-    except NotSimulated:
-        return None
-    return None
+    return vm_operations.refusal(call.db, vm, "pool_migrate")
 
 
 def cannot_boot(db: Database, vm: str, host: str) -> Fault | None:
@@ -80,7 +74,7 @@ def cannot_boot(db: Database, vm: str, host: str) -> Fault | None:
     if not is_live(db, host):
         return Fault("HOST_NOT_LIVE")
     record = db.get("host", host)
-    if not record["enabled"]:
+    if not record["enabled"] and db.get("VM", vm)["resident_on"] != host:
         return Fault("HOST_DISABLED", host)
     version = db.get("VM", vm)["hardware_platform_version"]
     known = record["virtual_hardware_platform_versions"]
@@ -91,7 +85,9 @@ def cannot_boot(db: Database, vm: str, host: str) -> Fault | None:
 
 
 def _lacks_features(db: Database, vm: str, host: str) -> Fault | None:
-    """A running VM keeps the CPU features it was booted with."""
+    """A running or suspended VM keeps the CPU features it was booted with."""
+    if db.get("VM", vm)["power_state"] == "Halted":
+        return None
     wanted = db.get("VM", vm)["last_boot_CPU_flags"].get("features", "")
     offered = db.get("host", host)["cpu_info"].get("features_hvm", "")
     pairs = zip(wanted.split("-"), offered.split("-")) if wanted and offered else ()
@@ -101,8 +97,9 @@ def _lacks_features(db: Database, vm: str, host: str) -> Fault | None:
 
 
 def _lacks_storage(db: Database, vm: str, host: str) -> Fault | None:
-    for vbd in db.get("VM", vm)["VBDs"]:
-        vdi = db.get("VBD", vbd)["VDI"]
+    """The SRs of its disks, inserted discs and suspend image."""
+    record = db.get("VM", vm)
+    for vdi in (*(db.get("VBD", vbd)["VDI"] for vbd in record["VBDs"]), record["suspend_VDI"]):
         if db.exists("VDI", vdi):
             sr = db.get("VDI", vdi)["SR"]
             if not db.find("PBD", SR=sr, host=host, currently_attached=True):

@@ -82,11 +82,11 @@ def _getter(cls: str, field: str) -> Handler:
     return lambda call, ref: call.db.get(cls, ref)[field]
 
 
-def _setter(cls: str, field: str) -> Handler:
+def setter(cls: str, field: str) -> Handler:
     return lambda call, ref, value: call.db.set(cls, ref, **{field: value})
 
 
-def _adder(cls: str, field: str) -> Handler:
+def adder(cls: str, field: str) -> Handler:
     """For a map: one key, which must be new. For a set: one element, which may be there already."""
 
     def add(call: Call, ref: str, key: t.Any, *value: t.Any) -> None:
@@ -101,7 +101,7 @@ def _adder(cls: str, field: str) -> Handler:
     return add
 
 
-def _remover(cls: str, field: str) -> Handler:
+def remover(cls: str, field: str) -> Handler:
     """One key of a map or one element of a set; a missing one is no error."""
 
     def remove(call: Call, ref: str, key: t.Any) -> None:
@@ -115,11 +115,11 @@ def _remover(cls: str, field: str) -> Handler:
 
 
 _BY_FIELD: tuple[tuple[str, t.Callable[[str, str], Handler]], ...] = (
-    ("add_to_", _adder),
-    ("remove_from_", _remover),
-    ("add_", _adder),
-    ("remove_", _remover),
-    ("set_", _setter),
+    ("add_to_", adder),
+    ("remove_from_", remover),
+    ("add_", adder),
+    ("remove_", remover),
+    ("set_", setter),
     ("get_", _getter),
 )
 

@@ -59,6 +59,7 @@ class HostSite:
     power_on: str = ""
     iscsi_iqn: str | None = None
     builtin_storage: bool = True  # DVD drives, removable storage, tools
+    hypervisor: bool = True  # without one guests have no consoles
     drivers: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
     places: tuple[Place, ...] = ()
@@ -157,7 +158,8 @@ def _host(r: Reader, common: _Common) -> HostSite:
     return HostSite(
         name=name, address=address, release=release, nics=tuple(nics), memory=r.size("memory", "64GiB"), prefix=r.number("prefix", 24),
         gateway=r.text("gateway", ""), cpus=r.inside("cpus", _cpus), local_storage=local_storage, power_on=r.text("power_on", ""),
-        builtin_storage=r.flag("builtin_storage", True), iscsi_iqn=initiator, drivers=_names(r, "drivers") or common.drivers,
+        builtin_storage=r.flag("builtin_storage", True), hypervisor=r.flag("hypervisor", True), iscsi_iqn=initiator,
+        drivers=_names(r, "drivers") or common.drivers,
         templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)),
     )  # fmt: skip
 
@@ -237,6 +239,7 @@ def _machine(world: World, host: HostSite, pool: Pool) -> Machine:
     state = {
         "management": {"netmask": str(host.network.netmask), "gateway": host.gateway or str(host.network.network_address + 1)},
         "iscsi_iqn": host.iscsi_iqn, "pci": {n.device: n.pci for n in host.nics if n.pci}, "builtin_storage": host.builtin_storage,
+        "no_hypervisor": not host.hypervisor,
         "attached": [n.device for n in host.nics if n.attached],
     }  # fmt: skip
     product = releases.release(host.release)

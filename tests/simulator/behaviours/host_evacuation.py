@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import evacuation, memory, operations
-from .. import networking as net
-from ..errors import Fault, NotSimulated
+from .. import evacuation, memory, migration, operations
+from ..errors import Fault
 from ..hosts import at_host
 from ..modeltypes import NULL
 from . import message
@@ -49,7 +48,8 @@ def evacuate(call: Call, host: str, network: str, evacuate_batch_size: int) -> N
                 raise fate
         targets = {vm: str(fate) for vm, fate in plan.items()}
         if network != NULL:
-            _check_network(call, network, set(targets.values()))
+            for target in sorted(set(targets.values())):
+                migration.check_network(call, network, target)
         for done, (vm, target) in enumerate(targets.items(), 1):
             _migrate(call, vm, target, network)
             call.progress(done / len(targets))
@@ -57,26 +57,11 @@ def evacuate(call: Call, host: str, network: str, evacuate_batch_size: int) -> N
             raise Fault("INTERNAL_ERROR", "VMs still resident on the host")
 
 
-def _check_network(call: Call, network: str, targets: set[str]) -> None:
-    """Raises PIF_NOT_PRESENT, REQUIRED_PIF_IS_UNPLUGGED or INTERFACE_HAS_NO_IP."""
-    for host in sorted(targets):
-        pif = net.pif_on(call.db, host, network)
-        if not pif:
-            raise Fault("PIF_NOT_PRESENT", host, network)
-        if not call.db.get("PIF", pif)["currently_attached"]:
-            raise Fault("REQUIRED_PIF_IS_UNPLUGGED", pif)
-        if not call.db.get("PIF", pif)["IP"]:
-            raise Fault("INTERFACE_HAS_NO_IP", pif)
-
-
 def _migrate(call: Call, vm: str, target: str, network: str) -> None:
     """A guest that was shut down meanwhile is no reason to stop."""
     options = {"live": "true", **({"network": network} if network != NULL else {})}
     try:
         call.call("VM.pool_migrate", vm, target, options)
-    except NotSimulated:
-        call.sleep(1)
-        call.db.set("VM", vm, resident_on=target)
     except Fault as fault:
         if fault.code != "VM_BAD_POWER_STATE":
             raise

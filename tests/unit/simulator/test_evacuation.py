@@ -31,8 +31,10 @@ def member(world: World) -> str:
 
 
 def _guest(asked: Asked, host: str, **fields: t.Any) -> str:
-    memory = {"memory_dynamic_min": 2 * GIB, "memory_overhead": 16 << 20}
-    return asked.db.create("VM", name_label="guest", power_state="Running", resident_on=host, **{**memory, **fields})
+    size = fields.pop("memory_dynamic_min", 2 * GIB)
+    memory = {"memory_dynamic_min": size, "memory_dynamic_max": size, "memory_static_max": size, "memory_overhead": 16 << 20}
+    cpus = {"domain_type": "pv", "VCPUs_max": 1, "VCPUs_at_startup": 1, "HVM_shadow_multiplier": 1.0}  # a PV guest can always move
+    return asked.db.create("VM", name_label="guest", power_state="Running", resident_on=host, **{**memory, **cpus, **fields})
 
 
 def test_guests_move_to_the_other_host(pool: Asked, member: str) -> None:
