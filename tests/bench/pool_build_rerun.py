@@ -22,7 +22,7 @@ def measure() -> t.Iterator[dict[str, t.Any]]:
             play = {"hosts": "localhost", "gather_facts": False, "roles": ["domzero.xen.pool_build"], "vars": variables(simulator)}
             playbooks.run_plays([play])
             mark = simulator.mark()
-            again = best([playbooks.run_plays([play]) for _ in range(2)]) - best([playbooks.run() for _ in range(2)])
+            again = best([playbooks.run_plays([play]) for _run in range(2)]) - best([playbooks.run() for _run in range(2)])
             if simulator.calls(mark):
                 raise RuntimeError(f"the second run made changing calls: {[call['method'] for call in simulator.calls(mark)]}")
         yield {"hosts": size, "requests": again.requests, "cpu_seconds": round(again.cpu, 2), **per_host(again, size)}

@@ -116,7 +116,7 @@ def test_many_may_wait_and_others_go_on(ask: Asked) -> None:
     def wait() -> None:
         heard.append(len(events(Asked(ask.machine), ["network"], token, 30.0)[0]))
 
-    waiting = [threading.Thread(target=wait) for _ in range(50)]
+    waiting = [threading.Thread(target=wait) for _waiting in range(50)]
     for thread in waiting:
         thread.start()
     time.sleep(0.2)

@@ -100,7 +100,7 @@ def test_a_session_knows_who_asked(coordinator: Machine) -> None:
 
 def test_the_oldest_of_five_hundred_sessions_of_an_originator_makes_room(coordinator: Machine) -> None:
     other = dispatch(coordinator, "session.login_with_password", ["root", "xapi-test", "2.0", "another"])
-    mine = [Asked(coordinator) for _ in range(501)]
+    mine = [Asked(coordinator) for _login in range(501)]
     assert mine[0].refused("host.get_all") == ["SESSION_INVALID", mine[0].session]
     assert all(ask("host.get_all") for ask in mine[1:])
     assert dispatch(coordinator, "host.get_all", [other])
