@@ -18,7 +18,7 @@ KNOWN = (
     ("PUT", "/rrd", "pool-admin"), ("PUT", "/messages", "vm-power-admin"), ("CONNECT", "/remotecmd", "pool-admin"),
     ("GET", "/wlb_report", "read-only"), ("GET", "/wlb_diagnostics", "read-only"), ("PUT", "/services", "pool-admin"),
     ("POST", "/services", "pool-admin"), ("GET", "/update", None), ("GET", "/repository/enabled", "pool-operator"),
-    ("GET", "/host_updates", "pool-operator"), ("GET", "/updates", "pool-operator"), ("PUT", "/bundle", "pool-operator"),
+    ("GET", "/host_updates", "pool-operator"), ("PUT", "/bundle", "pool-operator"),
     ("POST", "/cli", None),
 )  # fmt: skip
 STORAGE_SERVICE = {
@@ -38,6 +38,17 @@ def audit_log(exchange: Exchange) -> Reply:
 def services(exchange: Exchange) -> Reply:
     """The storage service."""
     return Reply(body=json.dumps(STORAGE_SERVICE).encode())
+
+
+@handler("GET", "/updates", "pool-operator")
+def updates(exchange: Exchange) -> Reply:
+    """400 for hosts nobody knows, 404 while no repository is enabled; with one it is not simulated."""
+    refs = [ref for ref in exchange.query.get("host_refs", "").split(";") if ref]
+    if not refs or not all(exchange.db.exists("host", ref) for ref in refs):
+        raise Refused(400)
+    if not exchange.machine.pool.pool["repositories"]:
+        raise Refused(404)
+    return not_simulated(exchange)
 
 
 def not_simulated(exchange: Exchange) -> Reply:

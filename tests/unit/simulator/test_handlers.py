@@ -96,6 +96,11 @@ def test_what_is_not_simulated_says_so_by_name(get: t.Callable[..., Answer]) -> 
     assert b"GET /system-status is not simulated" in answer.body
 
 
+def test_updates_need_hosts_and_a_repository(get: t.Callable[..., Answer], ask: Asked) -> None:
+    assert get("/updates?host_refs=OpaqueRef:x").status == 400
+    assert get(f"/updates?host_refs={ask.host}").status == 404
+
+
 def test_statistics_come_as_xml_or_json(get: t.Callable[..., Answer], ask: Asked) -> None:
     assert ElementTree.fromstring(get("/host_rrd").body).tag == "rrd"
     assert json.loads(get("/host_rrd?json=true").body)["step"] == "5"

@@ -181,6 +181,18 @@ def test_subjects_need_a_directory(coordinator: Machine) -> None:
     assert ask.refused("subject.create", {"subject_identifier": "S-1", "other_config": {}}) == ["AUTH_IS_DISABLED"]
 
 
+def test_the_tasks_of_others_are_for_operators_of_the_pool(root: Asked) -> None:
+    reader, operator = Subject(root, "helper", "vm-operator"), Subject(root, "operator", "pool-operator")
+    task = root("task.create", "mine", "")
+    assert reader.refused("task.destroy", task)[:2] == ["RBAC_PERMISSION_DENIED", "task.destroy/any"]
+    own = reader("task.create", "its own", "")
+    reader("task.set_status", own, "success")
+    reader("task.destroy", own)
+    operator("task.set_status", task, "success")
+    operator("task.destroy", task)
+    assert root("task.get_all") == []
+
+
 def test_sessions_of_a_subject_can_be_ended(root: Asked) -> None:
     reader = Subject(root, "reader", "read-only")
     assert root("session.get_all_subject_identifiers") == ["S-reader"]
