@@ -71,7 +71,7 @@ integration: .venv/.dev ## ansible-test integration targets, against the simulat
 	python -m $(TOOLS).lay_out $(TREE)
 	cd $(TREE) && ansible-test integration --color no $(TARGET)
 
-molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=network
+molecule: .venv/.dev ## Molecule scenarios, against the simulator: make molecule SCENARIO=pool_build
 	ANSIBLE_CONFIG= molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 sanity: .venv/.dev ## ansible-test sanity, all tests: make sanity ARGS="--test validate-modules"
