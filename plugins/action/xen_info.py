@@ -12,9 +12,11 @@ Everything is imported at the top: Ansible loads an action plugin once, before i
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
+import signal
 import typing as t
 from contextlib import contextmanager
 from multiprocessing.util import Finalize
@@ -25,7 +27,15 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
-from ansible_collections.domzero.xen.plugins.module_utils.module import CONNECTION, Module, failure, log_in, session_for, warn_about
+from ansible_collections.domzero.xen.plugins.module_utils.module import (
+    CONNECTION,
+    Module,
+    failure,
+    log_in,
+    orderly_end,
+    session_for,
+    warn_about,
+)
 from ansible_collections.domzero.xen.plugins.modules.xen_info import MODULE
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -51,9 +61,29 @@ def plain(value: t.Any) -> t.Any:
 def _loop_session(params: dict[str, t.Any]) -> t.Iterator[Session]:
     key = json.dumps({option: params[option] for option in CONNECTION}, sort_keys=True)
     if key not in _kept:
-        _kept[key] = session = log_in(params)
-        Finalize(None, session.log_out, exitpriority=10)
+        _kept[key] = log_in(params)
     yield _kept[key]
+
+
+@functools.cache
+def _log_out_with_the_worker() -> None:
+    """However it ends: Ansible tells a worker to end as soon as it has the result, and that is before the worker's own end."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    def log_out() -> None:
+        for signum in before:
+            signal.signal(signum, signal.SIG_IGN)
+        while _kept:
+            _kept.popitem()[1].log_out()
+
+    def told(signum: int, _frame: object) -> None:
+        log_out()
+        signal.signal(signum, before[signal.Signals(signum)])
+        os.kill(os.getpid(), signum)
+
+    Finalize(None, log_out, exitpriority=10)
+    for signum in before:
+        signal.signal(signum, told)
 
 
 class ActionModule(ActionBase):
@@ -73,9 +103,11 @@ class ActionModule(ActionBase):
     def _result(self, module: Module, params: dict[str, t.Any]) -> dict[str, t.Any]:
         # only a worker process ends with its task; anywhere else a kept session would outlive it
         in_loop = self._task.loop is not None and multiprocessing.parent_process() is not None and not params.get("session")
+        if in_loop:
+            _log_out_with_the_worker()
         log_in_once = module.session or (_loop_session if in_loop else session_for)
         try:
-            with log_in_once(params) as session:
+            with orderly_end(), log_in_once(params) as session:
                 result = module.run(session, params, self._task.check_mode)
         except XenError as e:
             return failure(e)

@@ -27,7 +27,7 @@ LAST_CALLS = 10.0  # seconds that leaving may take
 NO_XAPI = "Is this a XenServer or XCP-ng host?"
 NO_SUCH_PAGE = (403, 404, 405, 501)
 # never changes anything, whatever the class
-READING = ("get_", "assert_", "compute_")
+READING = ("get_", "assert_", "compute_", "list_")
 
 
 def is_read(method: str) -> bool:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -155,6 +158,36 @@ def session_for(params: Record) -> t.Iterator[Session]:
         session.log_out()
 
 
+class Interrupted(BaseException):
+    """The run was told to end."""
+
+
+@contextmanager
+def orderly_end() -> t.Iterator[None]:
+    """Told to end (SIGINT, SIGTERM), a task first cancels what it waits for and logs out, and then ends as it would have."""
+
+    def interrupt(signum: int, _frame: object) -> t.NoReturn:
+        for again in before:  # who ends a run may say so several times
+            signal.signal(again, signal.SIG_IGN)
+        raise Interrupted(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # nobody else may handle signals
+        return
+    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
+    told = 0
+    try:
+        yield
+    except Interrupted as e:
+        told = e.args[0]
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        if told:
+            os.kill(os.getpid(), told)
+
+
 def failure(error: XenError) -> Result:
     told = {"msg": str(error), "error_code": error.code, "error_params": error.params, "operations_done": error.done}
     return {**error.facts, "failed": True, **told}
@@ -170,7 +203,7 @@ def main(module_: Module) -> None:
     """The ordinary way: one process of its own."""
     module = AnsibleModule(argument_spec=module_.argument_spec, supports_check_mode=True, **module_.rules)
     try:
-        with (module_.session or session_for)(module.params) as session:
+        with orderly_end(), (module_.session or session_for)(module.params) as session:
             result = module_.run(session, module.params, module.check_mode)
     except XenError as e:
         module.fail_json(**{k: v for k, v in failure(e).items() if k != "failed"})

@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 
-from .client import Session
+from .client import LAST_CALLS, Session
 from .errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout, Untrusted, XenError
 
 Progress = t.Callable[[float], None]
@@ -75,7 +75,7 @@ def _wait(session: Session, task: str, method: str, timeout: float, progress: Pr
 
 def _quietly(session: Session, method: str, *params: t.Any) -> None:
     with contextlib.suppress(XenError):
-        session.call(method, *params)
+        session.call(method, *params, timeout=LAST_CALLS)
 
 
 def wait_until(what: str, ready: t.Callable[[], object], *, timeout: float, pause: float = 0.2) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import typing as t
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.domzero.xen.plugins.module_utils.tasks import wait_until
 from ansible_collections.domzero.xen.tests.simulator.faults import Trigger
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
@@ -30,6 +32,7 @@ INVENTORY = {
     }
 }
 Task = dict[str, t.Any]
+Running = subprocess.Popen[bytes]
 
 
 class Ran(t.NamedTuple):
@@ -53,10 +56,12 @@ def sim(simulator) -> InProcess:
 
 
 @pytest.fixture
-def play(sim: InProcess, tmp_path: Path) -> Play:
-    """Runs one play with the tasks on the hosts of a group, the connection as module_defaults of the action group, with -vvv."""
+def start(sim: InProcess, tmp_path: Path) -> t.Callable[..., Running]:
+    """Starts one play with the tasks on the hosts of a group, the connection as module_defaults of the action group, with -vvv."""
 
-    def run(*tasks: Task, hosts: str = "pool", env: t.Mapping[str, str] | None = None, args: t.Sequence[str] = (), **play: t.Any) -> Ran:
+    def start(
+        *tasks: Task, hosts: str = "pool", env: t.Mapping[str, str] | None = None, args: t.Sequence[str] = (), **play: t.Any
+    ) -> Running:
         connection = {"hostname": sim.hosts[0].url, "password": "{{ xen_password }}", "fingerprint": [sim.hosts[0].fingerprint_sha256]}
         frame: Task = {"hosts": hosts, "gather_facts": False, "module_defaults": {"group/domzero.xen.xen": connection}, **play}
         files = {"play.yml": [{**frame, "tasks": list(tasks)}], "inventory.yml": INVENTORY, "vars.yml": {"xen_password": PASSWORD}}
@@ -72,8 +77,18 @@ def play(sim: InProcess, tmp_path: Path) -> Play:
             *args,
             "play.yml",
         ]
-        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
-        return Ran(done.returncode, done.stdout + done.stderr)
+        output = (tmp_path / "output").open("w")
+        return subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **(env or {})}, stdout=output, stderr=output)
+
+    return start
+
+
+@pytest.fixture
+def play(start: t.Callable[..., Running], tmp_path: Path) -> Play:
+    """The same, to its end."""
+
+    def run(*tasks: Task, **keywords: t.Any) -> Ran:
+        return Ran(start(*tasks, **keywords).wait(), (tmp_path / "output").read_text())
 
     return run
 
@@ -237,6 +252,44 @@ def test_a_failed_task_leaves_no_session_behind(sim, play):
     ran = play(*({**task, "ignore_errors": True} for task in failing))
     assert "ignored=2" in ran.recap
     assert sessions(sim) == 0
+
+
+# when it is interrupted -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("keywords", [{}, {"env": {"XEN_IN_PROCESS": "false"}, "hosts": "here"}], ids=["in process", "ordinary module"])
+@pytest.mark.parametrize("looped", [{}, {"loop": [1, 2]}], ids=["task", "loop"])
+def test_a_run_that_is_interrupted_cancels_what_it_waits_for_and_logs_out(sim, start, keywords, looped):
+    sim.world.set_speed(1)
+    sim.faults.slow("SR.create", 60)
+    sr = {"name": "VMs", "type": "nfs", "server": "127.10.0.10", "path": "/export/vms"}
+    running = start({"domzero.xen.xen_sr": sr, **looped}, **keywords)
+    wait_for(lambda: pending(sim))
+    assert sessions(sim) == 1
+    running.send_signal(signal.SIGINT)
+    wait_for(lambda: sessions(sim) == 0)
+    assert [list(task["current_operations"].values()) for task in pending(sim)] == [["cancel"]]
+    assert running.wait(30) != 0
+    sim.world.set_speed(0)
+
+
+def test_a_run_that_is_interrupted_in_a_call_logs_out(sim, start):
+    sim.world.set_speed(1)
+    sim.faults.slow("network.create", 60)
+    running = start(network("storage"))
+    wait_for(lambda: sessions(sim) == 1 and not sim.faults.triggers)
+    running.send_signal(signal.SIGTERM)
+    wait_for(lambda: sessions(sim) == 0)
+    assert running.wait(30) != 0
+    sim.world.set_speed(0)
+    wait_for(lambda: "storage" in names(sim))
+
+
+def pending(sim: InProcess) -> list[dict[str, t.Any]]:
+    with sim.world.lock:
+        return [task for task in sim.world.pools[0].db.all("task").values() if task["status"] == "pending"]
+
+
+def wait_for(ready: t.Callable[[], object]) -> None:
+    wait_until("it", lambda: bool(ready()), timeout=20, pause=0.05)
 
 
 # what it tells ----------------------------------------------------------------------------------------------------------
