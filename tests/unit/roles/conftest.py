@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import typing as t
@@ -60,7 +62,11 @@ class Site:
 
     def run(self, playbook: str, *arguments: str, **variables: t.Any) -> Ran:
         process = self.start(playbook, *arguments, **variables)
-        output, _errors = process.communicate(timeout=120)
+        try:
+            output, _errors = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return Ran(process.returncode, output)
 
     def state(self) -> dict[str, list[t.Any]]:
