@@ -95,7 +95,7 @@ lint: .venv/.dev ## ruff, yamllint, ansible-lint
 	ansible-lint
 
 types: .venv/.dev ## mypy, strict
-	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.simulator tests.tools)
+	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.bench tests.simulator tests.tools)
 
 licence: .venv/.dev ## Every source file names its licence
 	python -m $(TOOLS).licence
@@ -103,8 +103,9 @@ licence: .venv/.dev ## Every source file names its licence
 docs docs-check: .venv/.dev ## Check the documentation and render it into .cache/docs/html
 	python -m $(TOOLS).docs
 
-generate: .venv/.dev ## Write what follows from which modules and roles there are: meta/runtime.yml, plugins/action, README.md
+generate: .venv/.dev ## Write what follows from the modules and roles there are: meta/runtime.yml, plugins/action, argument_specs of pool_build, README.md
 	python -m $(TOOLS).generate_runtime
+	python -m $(TOOLS).generate_role_specs
 	python -m $(TOOLS).generate_readme
 
 changelog: .venv/.dev ## Make CHANGELOG.rst from the fragments, for the version of galaxy.yml

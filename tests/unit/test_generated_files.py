@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.domzero.xen.tests.tools import generate_runtime
+from ansible_collections.domzero.xen.tests.tools import generate_role_specs, generate_runtime
 
 
 def test_every_module_is_in_the_action_group_and_has_its_action_plugin() -> None:
@@ -13,3 +13,7 @@ def test_every_module_is_in_the_action_group_and_has_its_action_plugin() -> None
 
 def test_no_action_plugin_outlives_its_module() -> None:
     assert generate_runtime.superfluous() == [], 'run "make generate"'
+
+
+def test_the_role_pool_build_has_the_options_of_its_modules() -> None:
+    assert generate_role_specs.SPECS.read_text() == generate_role_specs.specs(), 'run "make generate"'
