@@ -102,7 +102,7 @@ class Replay:
         """A task may not have ended yet."""
         end = time.monotonic() + PATIENCE
         found = self._one(exchange)
-        while "task.get_record" in exchange["label"] and any("'pending'" in f for f in found or ()) and time.monotonic() < end:
+        while exchange["label"].startswith("task.get_") and found and time.monotonic() < end:
             time.sleep(0.1)
             found = self._one(exchange)
         return found

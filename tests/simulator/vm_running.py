@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 
 PATIENCE = 120  # virtual seconds another operation is waited for
 PAUSE = 2
+BREATH = 0.005  # real seconds at each look: where time does not count, the other operation still has to come to its end
 VTPM_NEEDS = "Halted"
 
 
@@ -53,6 +54,7 @@ def await_turn(call: Call, vm: str, operation: str, *, strict: bool = True) -> N
         if fault.code != "OTHER_OPERATION_IN_PROGRESS" or waited >= PATIENCE:
             raise fault
         call.sleep(PAUSE)
+        call.world.pause(BREATH)
         waited += PAUSE
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import typing as t
 
 from .. import device_operations, vdi_operations, vm_operations, vm_running
+from ..cloning import drop_device
 from ..device_places import AUTODETECT, VBD_PLACES, place_of
 from ..errors import Fault
 from ..modeltypes import NULL
 from ..operations import rules
 from ..power_states import device_name
 from . import message
-from .vm import drop_device
 
 if t.TYPE_CHECKING:
     from ..database import Record

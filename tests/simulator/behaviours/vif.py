@@ -9,10 +9,10 @@ import typing as t
 
 from .. import device_operations, guest_power, implicit, vm_records, vm_running
 from .. import networking as net
+from ..cloning import drop_device
 from ..errors import Fault
 from . import message
 from .vbd import PLUG
-from .vm import drop_device
 
 if t.TYPE_CHECKING:
     from ..database import Record

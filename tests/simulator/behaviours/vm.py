@@ -51,20 +51,12 @@ def destroy(call: Call, self: str) -> None:
         db.set("VM", child, parent=record["parent"])
     for cls, field in (("VBD", "VBDs"), ("VIF", "VIFs")):
         for device in list(record[field]):
-            drop_device(call, cls, device)
+            cloning.drop_device(call, cls, device)
     for cls, field in (("VGPU", "VGPUs"), ("VUSB", "VUSBs"), ("VTPM", "VTPMs"), ("crashdump", "crash_dumps")):
         for device in list(record[field]):
             db.destroy(cls, device)
     guests.forget(db, self)
     db.destroy("VM", self)
-
-
-def drop_device(call: Call, cls: str, ref: str) -> None:
-    """A VBD or VIF with its metrics."""
-    metrics = call.db.get(cls, ref)["metrics"]
-    if call.db.exists(f"{cls}_metrics", metrics):
-        call.db.destroy(f"{cls}_metrics", metrics)
-    call.db.destroy(cls, ref)
 
 
 def _refuse_protected(call: Call, vm: str) -> None:

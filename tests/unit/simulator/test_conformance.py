@@ -23,7 +23,7 @@ def not_yet(recording: str) -> set[str]:
 
 @pytest.mark.parametrize(("recording", "start"), [("exchanges", "recorded-host"), ("exchanges-pool", "recorded-pool")])
 def test_recorded_exchanges_are_answered_alike(recording: str, start: str) -> None:
-    with InProcess(site.build(site.load(start), speed=0), watch=False) as simulator:  # guests that are not simulated leave devices
+    with InProcess(site.build(site.load(start), speed=0)) as simulator:
         mapping = Mapping({RECORDED_COORDINATOR: simulator.hosts[0].address} if recording == "exchanges-pool" else {})
         results = Replay([host.url for host in simulator.hosts], mapping).run(DATA / f"{recording}.jsonl")
     assert results
