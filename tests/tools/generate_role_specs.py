@@ -25,7 +25,7 @@ LEFT_OUT = {
     "xen_pif": {"state", "host"},
     "xen_sr": {"state", "destroy_data", "scan", "default"},
     "xen_pool": {"members", "uuid", "coordinator", "eject", "lose_local_data"},
-    "xen_host": {"state", "name", "address", "uuid", "enabled", "evacuate", "power_state", "reboot"},
+    "xen_host": {"name", "address", "uuid", "enabled", "evacuate", "power_state", "reboot", "allow_disruption", "wait_timeout"},
 }
 Options = dict[str, dict[str, t.Any]]
 

@@ -16,8 +16,21 @@ import pytest
 from ansible_collections.domzero.xen.tests.simulator import invariants
 from ansible_collections.domzero.xen.tests.unit.roles.conftest import Site
 
-# networks of every kind on top of the scenario, and settings of a host
+# on top of the scenario: settings of a host, a VLAN, an address on it
 MORE = {
+    "pool_build_hosts": [
+        {
+            "name": f"xcp{n:02}",
+            "address": f"127.20.0.{200 + n}:{{{{ simulator_port }}}}",
+            "description": "in rack 7" if n == 1 else "",
+            "iscsi_iqn": f"iqn.2024-01.lab.example:xcp{n:02}",
+            "addresses": [
+                {"network": "Storage", "mode": "static", "ip": f"172.16.0.{200 + n}/24"},
+                *([{"network": "DMZ", "mode": "static", "ip": "192.0.2.1/24"}] if n == 1 else []),
+            ],
+        }
+        for n in range(3)
+    ],
     "pool_build_networks": [
         {"name": "Management", "nic": "eth0"},
         {"name": "VM traffic", "nic": "eth1"},
@@ -26,7 +39,7 @@ MORE = {
         {"name": "DMZ", "vlan": {"tag": 100, "network": "VM traffic"}},
     ],
 }
-CHANGES = 20  # a run without interruption makes so many changing calls; held by the first test
+CHANGES = 30  # a run without interruption makes so many changing calls; held by the first test
 WAYS = ("cut before the call took effect", "cut after the call took effect", "the control node died during the call")
 
 
