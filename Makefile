@@ -89,10 +89,11 @@ format: .venv/.dev ## Format the Python files
 format-check: .venv/.dev
 	ruff format --check .
 
-lint: .venv/.dev ## ruff, yamllint, ansible-lint
+lint: .venv/.dev ## ruff, yamllint, ansible-lint, shellcheck
 	ruff check .
 	yamllint --strict .
 	ansible-lint
+	shellcheck .ci/run tests/simulator/xapi-sim
 
 types: .venv/.dev ## mypy, strict
 	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.bench tests.simulator tests.tools)
