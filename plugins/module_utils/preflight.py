@@ -21,12 +21,16 @@ KINDS = ("nic", "vlan", "bond", "tunnel")
 
 def described(hosts: Rows, networks: Rows, storage: Rows, known_networks: t.Collection[str]) -> list[str]:
     """Every contradiction inside the description, one sentence each. known_networks: names the pool has already."""
+    nameless = [f"The {what} number {n} has no name." for what, rows in (("network", networks), ("SR", storage))
+                for n, row in enumerate(rows, 1) if not row.get("name")]  # fmt: skip
+    if nameless:
+        return nameless
     names = {n["name"] for n in networks} | set(known_networks)
     return [
         *_twice("host", [h["name"] for h in hosts]),
         *_twice("address of a host", [h["address"] for h in hosts]),
         *_twice("network", [n["name"] for n in networks if not n.get("uuid")]),
-        *_twice("SR", [s["name"] for s in storage if not s.get("uuid")]),
+        *_twice("SR", [" on host ".join(filter(None, (s["name"], s.get("host")))) for s in storage if not s.get("uuid")]),
         *[problem for network in networks for problem in _network(network, names)],
         *_nics_used_twice(networks),
         *_addresses(hosts, names),
@@ -44,7 +48,7 @@ def _network(network: Record, names: t.Collection[str]) -> t.Iterator[str]:
     if len(kinds) > 1:
         yield f"{label} cannot be {' and '.join(kinds)} at once."
     vlan, bond, tunnel = network.get("vlan") or {}, network.get("bond") or {}, network.get("tunnel") or {}
-    if vlan and not 1 <= int(vlan.get("tag") or 0) <= 4094:
+    if vlan and not (str(vlan.get("tag")).isdecimal() and 1 <= int(vlan["tag"]) <= 4094):
         yield f"{label} has the VLAN tag {vlan.get('tag')}; a tag lies between 1 and 4094."
     if bond and len(set(bond.get("nics") or ())) < 2:
         yield f"{label} is a bond of {', '.join(bond.get('nics') or ()) or 'nothing'}; it needs at least two NICs."
@@ -116,6 +120,8 @@ def look(host: Record, coordinator: Session) -> Looked:
         fingerprints=tuple(host.get("fingerprint") or ()),
         timeout=coordinator.endpoint.timeout,
     )
+    if not host.get("password"):
+        raise XenError(f"Host {host['name']!r}: there is no password for it.", hint="Give password in its entry.")
     session = Session(endpoint)
     try:
         member_of = session.log_in_here(host["username"], host["password"])

@@ -72,18 +72,17 @@ EXAMPLES = r"""
 - name: Look before building
   domzero.xen.xen_pool_preflight:
     hosts:
-      - {name: xcp00, address: "{{ ansible_host }}"}
+      - {name: xcp00, address: "{{ xcp00_address }}"}
     networks:
       - {name: Management, nic: eth0}
       - {name: DMZ, vlan: {tag: 100, network: Management}}
 
-- name: A tag that cannot be is found without touching the pool
+- name: What the hosts are that a description names
   domzero.xen.xen_pool_preflight:
-    hosts: []
-    networks:
-      - {name: DMZ, vlan: {tag: 5000, nic: eth0}}
+    hosts:
+      - {name: xcp00, address: "{{ xcp00_address }}"}
+      - {name: xcp01, address: "{{ xcp01_address }}", password: "{{ xcp01_password }}"}
   register: report
-  failed_when: report.problems | length != 1
 """
 
 RETURN = r"""

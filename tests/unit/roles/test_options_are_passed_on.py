@@ -14,43 +14,41 @@ from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 from ansible_collections.domzero.xen.tests.tools.generate_role_specs import of_module
 
 TASKS = CHECKOUT / "roles/pool_build/tasks"
-# where a description's entry is found in the task that manages it: file, module, the entry in Jinja
+# where a description's entry is found in the tasks that manage it: module, the entry in Jinja by file
 ENTRIES = {
-    "networks.yml": ("xen_network", "__pool_build_network"),
-    "addresses.yml": ("xen_pif", "__pool_build_address.1"),
-    "storage.yml": ("xen_sr", "pool_build_storage[__pool_build_sr]"),
-    "pool.yml": ("xen_pool", "pool_build_pool"),
-    "hosts.yml": ("xen_host", "__pool_build_host"),
+    "xen_network": {"networks.yml": "__pool_build_network"},
+    "xen_pif": {"addresses.yml": "__pool_build_address.1"},
+    "xen_sr": {"storage.yml": "pool_build_storage[__pool_build_sr]"},
+    "xen_pool": {"pool.yml": "pool_build_pool"},
+    # what a host uses of the storage comes after it
+    "xen_host": {"hosts.yml": "pool_build_hosts[__pool_build_host]", "pool.yml": "pool_build_hosts[__pool_build_host]"},
 }
 # how the host itself is found is the role's
-OF_THE_ROLE = {"xen_pif": {"host"}, "xen_host": {"name", "uuid", "state"}}
+OF_THE_ROLE = {"xen_pif": {"host"}, "xen_host": {"name", "address"}}
 
 
-def task(file: str, module: str) -> dict[str, t.Any]:
-    """The arguments of the task that uses the module."""
-    tasks = yaml.safe_load((TASKS / file).read_text())
-    (found,) = [task[f"domzero.xen.{module}"] for task in tasks if f"domzero.xen.{module}" in task]
-    return t.cast("dict[str, t.Any]", found)
+def passed(module: str) -> dict[str, tuple[str, str]]:
+    """Options the role gives the module: the value, and what it would be taken from."""
+    found: dict[str, tuple[str, str]] = {}
+    for file, entry in ENTRIES[module].items():
+        tasks: list[dict[str, t.Any]] = yaml.safe_load((TASKS / file).read_text())
+        (arguments,) = [task[f"domzero.xen.{module}"] for task in tasks if f"domzero.xen.{module}" in task]
+        found |= {option: (value, entry) for option, value in arguments.items()}
+    return {option: told for option, told in found.items() if option not in OF_THE_ROLE.get(module, ())}
 
 
-@pytest.mark.parametrize("file", ENTRIES)
-def test_every_option_of_the_description_reaches_its_module(file: str) -> None:
-    module, _entry = ENTRIES[file]
-    assert set(of_module(module)) - set(task(file, module)) == set(), f"{file} does not pass them on"
+@pytest.mark.parametrize("module", ENTRIES)
+def test_every_option_of_the_description_reaches_its_module(module: str) -> None:
+    assert set(of_module(module)) - set(passed(module)) == set(), f"the role does not pass them on to {module}"
 
 
-@pytest.mark.parametrize("file", ENTRIES)
-def test_nothing_is_passed_that_a_description_cannot_say(file: str) -> None:
-    module, _entry = ENTRIES[file]
-    assert set(task(file, module)) - set(of_module(module)) - OF_THE_ROLE.get(module, set()) == set()
+@pytest.mark.parametrize("module", ENTRIES)
+def test_nothing_is_passed_that_a_description_cannot_say(module: str) -> None:
+    assert set(passed(module)) - set(of_module(module)) == set()
 
 
-@pytest.mark.parametrize("file", ENTRIES)
-def test_an_option_keeps_its_name_and_is_left_out_where_the_description_says_nothing(file: str) -> None:
-    module, entry = ENTRIES[file]
-    required = {name for name, option in of_module(module).items() if option.get("required")}
-    for option, value in task(file, module).items():
-        if option in OF_THE_ROLE.get(module, set()):
-            continue
-        rest = "" if option in required else r" \| default\(omit\)"
+@pytest.mark.parametrize("module", ENTRIES)
+def test_an_option_keeps_its_name_and_is_left_out_where_the_description_says_nothing(module: str) -> None:
+    for option, (value, entry) in passed(module).items():
+        rest = "" if of_module(module)[option].get("required") else r" \| default\(omit\)"
         assert re.fullmatch(rf"\{{\{{ {re.escape(entry)}\.{option}{rest} \}}\}}", value), f"{option}: {value}"
