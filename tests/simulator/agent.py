@@ -27,6 +27,7 @@ START_UP = 20.0  # from the first answer to an enabled host
 STAYS_DISABLED = "stays_disabled"  # in Machine.state: host.disable without auto_enable
 LEAVING = "leaving"  # in Machine.state: told to reboot or shut down
 BOOTED = "booted"  # in Machine.state: when, until the start-up is over
+BOOT_FULFILS = ("restart_toolstack", "reboot_host", *(f"reboot_host_on_{kind}livepatch_failure" for kind in ("", "kernel_", "xen_")))
 AFTER_BOOT = {"disable_on_reboot": "disabled", "enable_on_reboot": "enabled"}  # host.display
 STARTING = "starting"  # in Machine.state: answers, but its start-up is not over
 
@@ -125,8 +126,16 @@ def agent_started(world: World, machine: str) -> None:
     if booted is not None:
         db.add_to_map("host", host, "other_config", "boot_time", f"{booted:.0f}.")
         display = db.get("host", host)["display"]
-        db.set("host", host, display=AFTER_BOOT.get(display, display))
+        db.set("host", host, display=AFTER_BOOT.get(display, display), updates_requiring_reboot=[])
+    _fulfil_guidances(db, host, {"restart_toolstack"} if booted is None else BOOT_FULFILS)
     refresh_host(db, host)
+
+
+def _fulfil_guidances(db: Database, host: str, done: t.Collection[str]) -> None:
+    """What updates asked for and has happened now (xen-api: ocaml/xapi/updateinfo.ml, xapi_host.ml)."""
+    for field in ("pending_guidances", "pending_guidances_recommended", "pending_guidances_full"):
+        if pending := db.get("host", host)[field]:
+            db.set("host", host, **{field: [guidance for guidance in pending if guidance not in done]})
 
 
 def _note_memory(machine: Machine) -> None:

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from .database import Database
     from .world import Machine, Pool, World
 
-_READING = re.compile(r"(session|event|task)\.|SR\.probe|\w+\.(get_|assert_)")
+_READING = re.compile(r"(session|event|task)\.|SR\.probe|\w+\.(get_|assert_|compute_|list_)")
 __all__ = ["Call", "Cut", "Outcome", "dispatch", "run"]
 
 

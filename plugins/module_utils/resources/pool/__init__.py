@@ -91,8 +91,10 @@ class Pool(Resource):
         after = {**before, **super().desire(before)}
         after["ca_certificates"] = certificates.desired(before["ca_certificates"], self.params.get("ca_certificates"))
         after["ha"] = ha.desired(self.objects, before["ha"], self.params.get("ha"))
-        if self.params.get("tls_verification") is not None:
-            after["tls_verification"] = self.params["tls_verification"]
+        # a release that cannot check certificates does not check them
+        if self.params.get("tls_verification") or before["tls_verification"] is not None:
+            given = self.params.get("tls_verification")
+            after["tls_verification"] = before["tls_verification"] if given is None else given
         return after
 
     def update(self, plan: Plan, found: Found) -> None:
@@ -144,8 +146,7 @@ class Pool(Resource):
 
     def _certificates(self, plan: Plan, found: Found) -> None:
         known = "tls_verification_enabled" in found.record  # both came with the same release
-        asked = self.params.get("ca_certificates") is not None or self.params.get("tls_verification") is not None
-        if asked and not known:
+        if not known and any(plan.before[option] != plan.after[option] for option in ("ca_certificates", "tls_verification")):
             raise InvalidChange("This host's release cannot manage CA certificates and their verification.", hint="Leave them out.")
         certificates.plan_changes(plan, plan.before["ca_certificates"], plan.after["ca_certificates"], self.params.get("ca_certificates"))
         if plan.before["tls_verification"] == plan.after["tls_verification"]:
