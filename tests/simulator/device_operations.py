@@ -128,7 +128,7 @@ def _is_live(db: Database, vbd: str) -> bool:
     if not (record["currently_attached"] or record.get("reserved")) or not db.exists("VM", record["VM"]):
         return False
     vm = db.get("VM", record["VM"])
-    return vm["power_state"] != "Suspended" and vm["other_config"].get("is_system_domain") != "true"
+    return bool(vm["power_state"] != "Suspended" and vm["other_config"].get("is_system_domain") != "true")
 
 
 def refresh(db: Database, cls: str, ref: str) -> None:

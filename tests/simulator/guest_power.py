@@ -55,7 +55,7 @@ def wait(call: Call, seconds: float, *, start: float = 0.0, share: float = 1.0) 
 
 def image_seconds(db: Database, vm: str) -> float:
     """How long the guest's memory takes to be copied."""
-    return max(1.0, db.get("VM", vm)["memory_dynamic_max"] / IMAGE_SPEED)
+    return max(1.0, float(db.get("VM", vm)["memory_dynamic_max"]) / IMAGE_SPEED)
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def suspend_sr(call: Call, vm: str) -> str:
     wanted = (record["suspend_SR"], call.pool.pool["suspend_image_SR"], db.get("host", host)["suspend_image_sr"])
     for sr in wanted:
         if db.exists("SR", sr) and db.find("PBD", SR=sr, host=host):
-            return sr
+            return str(sr)
     raise Fault("VM_NO_SUSPEND_SR", vm)
 
 

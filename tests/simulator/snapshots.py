@@ -96,40 +96,32 @@ def put_back(call: Call, snapshot: str, vm: str) -> None:
 
 
 def _replace_devices(call: Call, snapshot: str, vm: str) -> None:
-    """Drives and cards of the snapshot take the place of the VM's."""
+    """Drives and cards of the snapshot take the place of the VM's; nothing goes before all disks have their clone."""
     db, record = call.db, call.db.get("VM", vm)
-    old_image, replaced = record["suspend_VDI"], _drop_drives(call, snapshot, vm)
+    adopted: dict[str, str] = {}  # an old disk and the clone of its snapshot
 
     def clone(vdi: str) -> str:
         made = str(call.call("VDI.clone", vdi, {}))
-        _adopt(db, db.get("VDI", vdi)["snapshot_of"], made)
+        adopted[db.get("VDI", vdi)["snapshot_of"]] = made
         return made
 
     disks = cloning.copy_disks(call, snapshot, clone, image=True)
-    for vbd, vdi in disks.vbds:
-        cloning.copy_vbd(call, vbd, vm, vdi)
+    used = [db.get("VBD", vbd)["VDI"] for vbd in record["VBDs"] if db.get("VBD", vbd)["type"] != "CD"]
+    goes = [vdi for vdi in (*used, record["suspend_VDI"]) if vdi in adopted or vdi == record["suspend_VDI"]]
+    for vbd in list(record["VBDs"]):
+        cloning.drop_device(call, "VBD", vbd)
+    for old, new in adopted.items():
+        _adopt(db, old, new)
+    for vbd_record, vdi in disks.vbds:
+        cloning.copy_vbd(call, vbd_record, vm, vdi)
     db.set("VM", vm, suspend_VDI=disks.suspend_image)
-    cloning.discard(call, (vdi for vdi in (*replaced, old_image) if db.exists("VDI", vdi)))
+    cloning.discard(call, (vdi for vdi in goes if db.exists("VDI", vdi)))
     for vif in list(record["VIFs"]):
         cloning.drop_device(call, "VIF", vif)
     for vif in db.get("VM", snapshot)["VIFs"]:
         cloning.copy_vif(call, db.get("VIF", vif), vm, new_mac=False)
     for vusb in list(record["VUSBs"]):
         db.destroy("VUSB", vusb)
-
-
-def _drop_drives(call: Call, snapshot: str, vm: str) -> list[str]:
-    """The VM's drives go; disks the snapshot has a state of are named, they go too, newer ones stay."""
-    db = call.db
-    kept = {db.get("VBD", vbd)["VDI"] for vbd in db.get("VM", snapshot)["VBDs"]}
-    origins = {db.get("VDI", vdi)["snapshot_of"] for vdi in kept if db.exists("VDI", vdi)}
-    replaced = []
-    for vbd in list(db.get("VM", vm)["VBDs"]):
-        record = db.get("VBD", vbd)
-        if record["type"] != "CD" and record["VDI"] in origins:
-            replaced.append(record["VDI"])
-        cloning.drop_device(call, "VBD", vbd)
-    return replaced
 
 
 def _adopt(db: Database, old: str, new: str) -> None:
