@@ -194,9 +194,13 @@ def failure(error: XenError) -> Result:
 
 
 def warn_about(params: Record) -> list[str]:
-    if params["validate_certs"] or params.get("session"):
+    """What lets others listen; said once, by the task that logs in."""
+    if params.get("session"):
         return []
-    return ["validate_certs is false: anybody on the way to the host can read the password. Pin its certificate with fingerprint."]
+    listening = "anybody on the way to the host can read the password"
+    if str(params.get("hostname")).startswith("http://"):
+        return [f"hostname is not encrypted: {listening}. Leave http:// out."]
+    return [] if params["validate_certs"] else [f"validate_certs is false: {listening}. Pin its certificate with fingerprint."]
 
 
 def main(module_: Module) -> None:
