@@ -28,7 +28,9 @@ ORDER = [
     "resources",
     "preflight",
     "joined",
+    "unexpressed",
     "module",
+    "describe",
 ]
 # Folders of pure Python, which know nothing of XenAPI and are imported from anywhere.
 PURE = ["formats", "model", "planner", "xl"]
