@@ -156,6 +156,11 @@ class Endpoint:
         except wire_json.Malformed as e:
             raise Refused(500, f'Jsonrpc.Malformed_method_request("{e}")') from e
         try:
+            if self.machine.emergency and request.method not in self.machine.world.schema.emergency:
+                raise wire_json.Early("HOST_STILL_BOOTING")
+            wire_json.refuse_unwritable(request.params)
+            if request.method == "system.listMethods":
+                return wire_json.success(request, message_names(self.machine.world.schema))
             return wire_json.success(request, self._run(request.method, request.params).value)
         except Fault as e:
             return wire_json.failure(request, e)

@@ -195,7 +195,7 @@ _READERS: dict[str, t.Callable[[ElementTree.Element], t.Any]] = {
     "int": lambda e: int(e.text or ""),
     "i4": lambda e: int(e.text or ""),
     "i8": lambda e: int(e.text or ""),
-    "boolean": lambda e: (e.text or "").strip() in ("1", "true"),
+    "boolean": lambda e: e.text == "1",
     "double": lambda e: float(e.text or ""),
     "dateTime.iso8601": lambda e: WireDate(e.text or ""),
     "nil": lambda _e: None,
@@ -224,5 +224,7 @@ def decode_call(body: bytes) -> tuple[str, list[t.Any]]:
         raise Malformed(str(e)) from e
     if root.tag != "methodCall":
         raise Malformed(f"<{root.tag}> where <methodCall> was expected")
+    if root.find("params") is None:
+        raise Malformed("no <params>")
     params = [decode_value(v) for v in root.findall("params/param/value")]
     return root.findtext("methodName", "").strip(), params
