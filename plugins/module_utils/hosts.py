@@ -156,7 +156,7 @@ def readable_size(size: int) -> str:
     value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
-    return f"{value:.3g} {units[0]}"
+    return f"{value:.4g} {units[0]}"
 
 
 def known(objects: Objects, text: str) -> str | None:

@@ -170,7 +170,7 @@ EXAMPLES = r"""
   domzero.xen.xen_pool:
     name: Lab
     description: For tests
-    default_sr: "{{ simulator_sr | default('VM disks') }}"
+    default_sr: VM disks
     other_config:
       owner: us
 

@@ -63,8 +63,8 @@ class Pool(Resource):
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
-        self._joining: members.Joining | None = None
         self._succession = coordinator.Succession(session)
+        self._joining: members.Joining | None = None
 
     def find(self) -> Found:
         """The pool there is. Raises NotFound when the task means another by its uuid."""

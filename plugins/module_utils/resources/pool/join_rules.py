@@ -105,7 +105,9 @@ def cluster_networks(pool: Side) -> t.Iterator[tuple[str, str]]:
 
 def cluster_on_vlan(_host: Side, pool: Side) -> t.Iterable[str]:
     return [
-        f"the pool's cluster runs on VLAN {tag}, which a host gets only after it has joined" for tag, _ in cluster_networks(pool) if tag
+        f"the pool's cluster runs on VLAN {tag}, which a host gets only after it has joined"
+        for tag, _bridge in cluster_networks(pool)
+        if tag
     ]
 
 
@@ -190,6 +192,7 @@ def drivers(host: Side, pool: Side) -> t.Iterable[str]:
             )
 
 
+TURN_OFF = "Turn it off for the join (ha: {enabled: false}) and on again afterwards."
 SAME_RELEASE = "Install the same release on both."
 MOVE_HALTED = "Join with force: true if it is enough that VMs are moved while they are halted."
 SAME_UPDATES = "Install the same updates on both."
@@ -197,19 +200,11 @@ RULES: tuple[Rule, ...] = (
     Rule("LICENCE_RESTRICTION", licence_without_pools, "Give the host a licence that includes pools."),
     Rule("LICENCE_RESTRICTION", pool_is_full, "Give the host a licence for larger pools."),
     Rule("HOST_STILL_BOOTING", still_booting, "Wait until it has started."),
-    Rule(
-        "HA_IS_ENABLED",
-        lambda host, _: ["high availability is on at the host"] if host.ha else [],
-        "Turn it off there (xen_pool with ha: {enabled: false} at the host).",
-    ),
+    Rule("HA_IS_ENABLED", lambda host, _pool: ["high availability is on at the host"] if host.ha else [], "Turn it off there."),
     Rule("CLUSTERING_ENABLED", nothing("clustering on", clustered), "Destroy its cluster first."),
     Rule("POOL_JOINING_POOL_CANNOT_ENABLE_CLUSTERING_ON_VLAN_NETWORK", cluster_on_vlan, "Move the cluster to another network."),
     Rule("POOL_JOINING_HOST_MUST_HAVE_ONLY_ONE_IP_ON_CLUSTERING_NETWORK", cluster_address, "Give it one address there."),
-    Rule(
-        "HA_IS_ENABLED",
-        lambda _, pool: ["high availability is on in the pool"] if pool.ha else [],
-        "Turn it off for the join (ha: {enabled: false}) and on again afterwards.",
-    ),
+    Rule("HA_IS_ENABLED", lambda _host, pool: ["high availability is on in the pool"] if pool.ha else [], TURN_OFF),
     Rule("OPERATION_NOT_ALLOWED", itself, "Leave it out of members."),
     Rule("JOINING_HOST_CANNOT_BE_MASTER_OF_OTHER_HOSTS", nothing("members of its own", other_hosts), "Eject them there first."),
     Rule(

@@ -285,24 +285,3 @@ def test_a_host_that_is_down_cannot_be_asked_for_more(pair: Sim, run: Run) -> No
     halt(pair)
     error = refused(run, pair, "Host 'xcp01' is down, so the task could not set multipathing", multipathing=True)
     assert error.code == "HOST_OFFLINE"
-
-
-# info ---------------------------------------------------------------------------------
-def test_what_info_tells_can_be_handed_back(simulator: Start, run: Run) -> None:
-    sim = simulator(3)
-    run("xen_host", name="xcp02", power_on_mode="DRAC", power_on_config={"power_on_user": "root"}, power_on_password="hidden", tags=["a"])
-    run("xen_host", name="xcp02", syslog_destination="log.example.com", ssh_enabled=False, display="disabled", enabled=False)
-    db_of(sim).set("host", ref_of(sim), iscsi_iqn="")
-    mark = sim.mark()
-    for told in run("xen_host_info")["hosts"]:
-        assert run("xen_host", **told)["changed"] is False
-    assert sim.calls(mark) == []
-
-
-@pytest.mark.parametrize("release", ["xenserver-6.5", "xenserver-7.0", "xenserver-7.6", "xcp-ng-8.2", "xenserver-8"])
-def test_what_info_tells_of_an_older_release_can_be_handed_back(release: str, simulator: Start, run: Run) -> None:
-    simulator(2, release=release)
-    for told in run("xen_host_info")["hosts"]:
-        assert run("xen_host", **told)["changed"] is False
-    (told,) = run("xen_pool_info")["pools"]
-    assert run("xen_pool", **told)["changed"] is False

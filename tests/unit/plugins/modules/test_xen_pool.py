@@ -118,16 +118,6 @@ def test_another_pool_than_meant_is_left_alone(pool: t.Any, run: Run) -> None:
         run("xen_pool", uuid="52e2f9fe-8aca-4e7e-9b80-b8d8eb2ce90d", name="x")
 
 
-def test_what_info_tells_can_be_handed_back(trio: Sim, session: Session, run: Run) -> None:
-    nfs_sr(session)
-    run("xen_pool", name="Lab", ha={"enabled": True, "heartbeat_srs": ["VM disks"], "host_failures_to_tolerate": 1})
-    run("xen_pool", ca_certificates=[{"name": "lab", "certificate": certificate()}])
-    (told,) = run("xen_pool_info")["pools"]
-    mark = trio.mark()
-    assert run("xen_pool", **told)["changed"] is False
-    assert trio.calls(mark) == []
-
-
 # coordinator ----------------------------------------------------------------------
 def test_another_host_becomes_the_coordinator_and_the_task_follows(simulator: Start, converges: Run) -> None:
     sim = simulator(3)
