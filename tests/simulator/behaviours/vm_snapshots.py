@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import guest_power, snapshots, sr_operations, vm_operations
+from .. import guest_power, snapshots, sr_operations
 from ..errors import Fault
 from ..vm_running import running
 from . import message
@@ -26,12 +26,6 @@ def snapshot(call: Call, vm: str, new_name: str, ignore_vdis: list[str]) -> str:
     snapshots.note_kind(call, made, state)
     guest_power.tell(call, vm, "VM_SNAPSHOTTED", f"snapshotted, snapshot name: {new_name}")
     return made
-
-
-@message("VM.snapshot_with_quiesce")
-def snapshot_with_quiesce(call: Call, vm: str, new_name: str) -> None:
-    """Always refused."""
-    vm_operations.check(call.db, vm, "snapshot_with_quiesce")
 
 
 @message("VM.checkpoint")

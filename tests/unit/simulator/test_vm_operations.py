@@ -161,7 +161,7 @@ def test_a_guest_may_say_why_it_can_not_be_suspended(pool: Hosting) -> None:
 
 def test_quiesced_snapshots_are_never_supported(pool: Hosting) -> None:
     vm = pool.running()
-    assert pool.refused("VM.snapshot_with_quiesce", vm, "s") == ["VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vm]
+    assert pool.why_not(vm, "snapshot_with_quiesce") == ["VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vm]
 
 
 def test_a_disk_that_is_reset_at_each_start_is_not_kept(pool: Hosting) -> None:
