@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from .dispatch import Call
     from .world import Machine
 
-BUILD = 2.0  # a new domain
+BUILD = 2.0  # a new domain; without a hypervisor there is nothing to build
 GUEST_SHUTDOWN = 5.0  # a guest that was asked to
 IMAGE_SPEED = 1024 * memory.MIB  # bytes of guest memory written, read or sent in a second
 STEPS = 5
@@ -101,7 +101,7 @@ def boot(call: Call, vm: str, host: str, *, paused: bool) -> None:
     """A new domain on the host."""
     with reserved(call, vm, host, "vm_start") as found:
         attach_devices(call, vm, found)
-        wait(call, BUILD)
+        wait(call, 0.0 if found.state.get(guests.NO_HYPERVISOR) else BUILD)
         refuse_down(found)
         enter(call, vm, found, paused=paused)
     if call.db.get("VM", vm)["ha_restart_priority"] == "restart":
