@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import typing as t
 
 import yaml
@@ -48,15 +49,23 @@ def documented(module: str) -> Options:
             continue
         source = importlib.import_module(f"ansible_collections.domzero.xen.plugins.doc_fragments.{fragment}").ModuleDocFragment
         options |= yaml.safe_load(getattr(source, part.upper() or "DOCUMENTATION")).get("options", {})
-    return _for_specs(options | documentation["options"])
+    return _for_specs(options | documentation["options"], module)
 
 
-def _for_specs(options: Options) -> Options:
+def _at_home(description: str | list[str], module: str) -> str | list[str]:
+    """Options of the module that the text names are the module's, not the role's."""
+    if isinstance(description, list):
+        return [str(_at_home(sentence, module)) for sentence in description]
+    return re.sub(r"\b(O|RV)\((?!ignore:)([^)#]+)\)", rf"\1(domzero.xen.{module}#module:\2)", description)
+
+
+def _for_specs(options: Options, module: str) -> Options:
     out = {}
     for name, option in options.items():
         kept = {k: v for k, v in option.items() if k in ("description", "type", "elements", "required", "choices", "default")}
         if "suboptions" in option:
-            kept["options"] = _for_specs(option["suboptions"])
+            kept["options"] = _for_specs(option["suboptions"], module)
+        kept["description"] = _at_home(option["description"], module)
         out[name] = kept
     return out
 
@@ -75,7 +84,7 @@ def specs() -> str:
     host = options["pool_build_hosts"]["options"]
     host |= {name: option for name, option in of_module("xen_host").items() if name not in host}
     host["addresses"]["options"] = of_module("xen_pif")
-    return HEAD + yaml.dump(role, Dumper=_Indented, sort_keys=False, width=150, allow_unicode=True)
+    return HEAD + yaml.dump(role, Dumper=_Indented, sort_keys=False, width=100, allow_unicode=True)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ def test_the_examples_of_a_module_do_what_they_predict_and_only_once(module: str
     with Simulator(*arguments, "--speed", "0") as simulator:
         playbook = tmp_path / "examples.yml"
         playbook.write_text(json.dumps(plays_of(module, table, simulator.ready), indent=2))
-        done = subprocess.run([str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         simulator.ctl("check")
