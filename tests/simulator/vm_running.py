@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from . import device_operations, vdi_operations
+from . import appliance_operations, device_operations, vdi_operations
 from .database import new_ref
 from .operations import rules
 from .vm_operations import refusal
@@ -41,7 +41,8 @@ def refresh(db: Database, vm: str) -> None:
 
 
 def refresh_vm(db: Database, vm: str) -> None:
-    """The VM's own alone."""
+    """The VM's own and its appliance's."""
+    appliance_operations.refresh(db, db.get("VM", vm)["appliance"])
     hidden = rules("VM")["never_in_allowed_operations"]
     known = db.schema.enums["vm_operations"]
     db.set("VM", vm, allowed_operations=[op for op in known if op not in hidden and refusal(db, vm, op) is None])

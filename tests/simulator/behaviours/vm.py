@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 import uuid
 
-from .. import cloning, guests, vm_operations, vm_records
+from .. import appliance_operations, cloning, guests, vm_operations, vm_records
 from ..errors import Fault
 from ..modeltypes import NULL
 from ..vm_running import refresh, running
@@ -57,6 +57,7 @@ def destroy(call: Call, self: str) -> None:
             db.destroy(cls, device)
     guests.forget(db, self)
     db.destroy("VM", self)
+    appliance_operations.refresh(db, record["appliance"])
 
 
 def _refuse_protected(call: Call, vm: str) -> None:

@@ -46,7 +46,6 @@ def _then_refresh(handler: t.Callable[..., t.Any]) -> t.Callable[..., None]:
 
 for _verb, _make in (("set_", implicit.setter), ("add_to_", implicit.adder), ("remove_from_", implicit.remover)):
     message(f"VM.{_verb}blocked_operations")(_then_refresh(_make("VM", "blocked_operations")))
-message("VM.set_appliance")(_then_refresh(implicit.setter("VM", "appliance")))
 
 
 # templates -----------------------------------------------------------------------------------------------------------
