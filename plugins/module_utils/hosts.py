@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import typing as t
 
@@ -50,9 +51,9 @@ def at(objects: Objects, address: str) -> list[str]:
 
 
 def resolve(objects: Objects, text: str) -> str:
-    """The host of that uuid, name or address. Raises NotFound, Ambiguous."""
-    if not objects.named("host", text) and (found := at(objects, text) if " " not in text else []):
-        return found[0]
+    """The host of that uuid, name or address (one with a dot or colon, so that no short name is looked up). Raises NotFound, Ambiguous."""
+    if not objects.named("host", text) and re.fullmatch(r"[^\s/]+[.:][^\s/]*|https?://\S+", text) and (found := one_at(objects, text)):
+        return found
     return objects.resolve("host", text)
 
 

@@ -15,6 +15,7 @@ from .fields import Table
 from .plan import Later, Operation, Plan, Wait
 from .refs import Objects, Record
 
+TASK = 3600.0  # seconds that a slow call may take, more if the task's wait_timeout is more
 ANSWERS = 600.0  # seconds until a pool whose coordinator restarted must answer
 REPLANS = 3  # how often a task reads and plans anew when the outcome of a call is unknown and nothing has come of it
 
@@ -122,7 +123,7 @@ class Resource:
         session = self.session_on(operation.on) if operation.on else self.session
         try:
             if operation.slow:
-                return tasks.run(session, operation.method, params, timeout=float(self.params.get("task_timeout") or 3600))
+                return tasks.run(session, operation.method, params, timeout=max(TASK, float(self.params.get("wait_timeout") or 0)))
             return session.call(operation.method, *params)
         finally:
             if operation.on:

@@ -145,7 +145,7 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to wait for a host that boots or goes down.
+    description: Seconds to wait for a host that boots or goes down. VMs have an hour to move, or this time if it is more.
     type: int
     default: 1800
 notes:

@@ -117,7 +117,8 @@ class Host(Resource):
     def update(self, plan: Plan, found: Found) -> None:
         label = hosts.name_of(self.objects, found.ref)
         in_maintenance = self._power.first(plan, self.objects, found, label)
-        if plan.before["timezone"] is not None and plan.before["timezone"] != plan.after["timezone"]:
+        moves = plan.before["timezone"] is not None and plan.before["timezone"] != plan.after["timezone"]
+        if moves and plan.before["power_state"] == power.RUNNING:
             settings.known_time_zone(self.objects, found, plan.after["timezone"], label)
         self.table.changes(plan, found.ref, self.objects, found.record, label)
         settings.plan_changes(plan, self.objects, found, label, self.params, in_maintenance=in_maintenance)
@@ -136,9 +137,7 @@ class Host(Resource):
     # carrying out -----------------------------------------------------------------
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
         if operation.method == "host.enable":
-            return tasks.wait_until(
-                f"{operation.what} (its start-up to end)", lambda: self._enable(params), timeout=self.params["wait_timeout"]
-            )
+            return tasks.wait_until("its start-up to end", lambda: self._enable(params), timeout=self.params["wait_timeout"])
         try:
             return super().call(operation, params)
         except OutcomeUnknown:

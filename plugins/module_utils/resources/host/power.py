@@ -192,6 +192,9 @@ def _goal(before: State, params: Record, label: str) -> State:
         raise InvalidChange(f"Host {label!r} cannot be enabled while it is halted.", hint="Set power_state: running.")
     if enabled is None:
         enabled = power == RUNNING if moved else before["enabled"]
+    elif power == HALTED and not moved and before["enabled"] and not enabled:
+        told = f"Host {label!r} is down, so the task could not put it into maintenance."
+        raise InvalidChange(told, hint="Set power_state: running.", code="HOST_OFFLINE")
     return {"enabled": enabled, "power_state": power}
 
 

@@ -97,7 +97,7 @@ def _refuse_sr(objects: Objects, ref: str) -> None:
             f"SR {label!r} cannot carry the heartbeat: it is not attached on {', '.join(missing)}.",
             hint="Attach it on every host (xen_sr repairs it).",
         )
-    # a statefile's SR must hand out its configuration to the daemon (xen-api: ocaml/xapi/xha_statefile.ml)
+    # the daemon attaches the statefile without xapi (xen-api: ocaml/xapi/xha_statefile.ml)
     driver = next((sm for sm in objects.all("SM").values() if sm["type"] == sr["type"]), None)
-    if driver and "VDI_GENERATE_CONFIG" not in driver["features"]:
+    if driver and "features" in driver and not {"VDI_GENERATE_CONFIG", "VDI_ATTACH_OFFLINE"} & set(driver["features"]):
         raise InvalidChange(f"SR {label!r} cannot carry the heartbeat: SRs of type {sr['type']} do not support it.")

@@ -183,7 +183,7 @@ def drivers(host: Side, pool: Side) -> t.Iterable[str]:
         if kind not in mine:
             yield f"the host has no driver for SRs of type {kind}, the pool has version {theirs['version']}"
             continue
-        have, want = mine[kind]["features"], theirs["features"]
+        have, want = mine[kind].get("features", {}), theirs.get("features", {})
         lacking = sorted(f for f, version in want.items() if int(have.get(f, 0)) < int(version))
         if lacking:
             yield (
@@ -228,7 +228,7 @@ RULES: tuple[Rule, ...] = (
         SAME_UPDATES,
         forced=True,
     ),
-    Rule("HOSTS_NOT_HOMOGENEOUS", same("the CPU vendor", lambda s: s.pool["cpu_info"].get("vendor", "")), MOVE_HALTED, forced=True),
+    Rule("HOSTS_NOT_HOMOGENEOUS", same("the CPU vendor", lambda s: s.cpu_info.get("vendor", "")), MOVE_HALTED, forced=True),
     Rule(
         "JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS",
         nothing("shared SRs", lambda s: [sr["name_label"] for sr in s.rows("SR") if sr["shared"] and not sr.get("is_tools_sr")]),

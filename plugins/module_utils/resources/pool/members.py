@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ... import hosts
 from ...client import Session
-from ...errors import ApiError, ConnectionFailed, InvalidChange, OutcomeUnknown, XenError
+from ...errors import ConnectionFailed, InvalidChange, OutcomeUnknown, Untrusted, XenError
 from ...plan import Plan
 from ...refs import Objects, Record
 from ...transport import Endpoint
@@ -104,18 +104,17 @@ class Joining:
         candidate = self._candidate(entry)
         try:
             session, member_of = candidate.open()
+            try:
+                self._examine(candidate, session, member_of, ref)
+            finally:
+                session.log_out()
         except XenError as e:
             # its record is in the pool: it is restarting into it
-            if ref and isinstance(e, (ConnectionFailed, ApiError)) and e.code in ("", "HOST_STILL_BOOTING"):
+            if ref and not isinstance(e, Untrusted) and (isinstance(e, ConnectionFailed) or e.code == "HOST_STILL_BOOTING"):
                 self.starting.append(ref)
                 return
-            candidate.reasons.append(Reason(e.code or "HOST_OFFLINE", e.message, e.hint))
+            candidate.reasons.append(Reason(e.code or "HOST_OFFLINE", e.message.rstrip("."), e.hint))
             self.candidates.append(candidate)
-            return
-        try:
-            self._examine(candidate, session, member_of, ref)
-        finally:
-            session.log_out()
 
     def _known(self, entry: Record) -> str | None:
         if entry.get("uuid") and (found := self.objects.named("host", entry["uuid"])):
@@ -211,10 +210,10 @@ class Joining:
             plan.wait(f"host {label!r} to start as a member", self._up(uuid), timeout=self.params["wait_timeout"])
 
     def _levelling(self) -> list[str]:
-        pool = hosts.pool_of(self.objects)[1]["cpu_info"]
+        pool = Side(self.objects).cpu_info
         level, out = cpu_features.offered(pool), []
         for candidate in self.candidates:
-            joiner = candidate.host["cpu_info"]
+            joiner = candidate.host.get("cpu_info", {})
             out += cpu_features.warnings(candidate.label, joiner, pool, level)
             level &= cpu_features.offered(joiner)
         return out
@@ -265,7 +264,7 @@ def _is_alone(candidate: Candidate) -> bool:
 
 
 def _listed(found: t.Sequence[Reason]) -> str:
-    sentences = [f"{r.message}. {r.hint}".replace("..", ".").strip() for r in found]
+    sentences = [f"{r.message}. {r.hint}".strip() for r in found]
     if len(sentences) == 1:
         return sentences[0]
     return " ".join(f"({n}) {sentence}" for n, sentence in enumerate(sentences, 1))

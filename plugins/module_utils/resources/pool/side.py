@@ -55,6 +55,11 @@ class Side:
         return self.software("product_brand") or self.software("platform_name")
 
     @property
+    def cpu_info(self) -> Record:
+        """The pool's, or the coordinator's in releases where pools have none."""
+        return t.cast(Record, self.pool.get("cpu_info") or self.host.get("cpu_info", {}))
+
+    @property
     def ha(self) -> bool:
         return bool(self.pool["ha_enabled"]) and not self.ha_goes
 

@@ -281,7 +281,10 @@ def test_a_host_that_is_down_can_be_named(pair: Sim, converges: Run) -> None:
     assert converges("xen_host", address=pair.hosts[1].address, name="db1")["host"]["power_state"] == "halted"
 
 
-def test_a_host_that_is_down_cannot_be_asked_for_more(pair: Sim, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("option", "value"), [("multipathing", True), ("timezone", "Europe/Berlin"), ("ssh_enabled", False), ("enabled", False)]
+)
+def test_a_host_that_is_down_cannot_be_asked_for_more(option: str, value: t.Any, pair: Sim, run: Run) -> None:
     halt(pair)
-    error = refused(run, pair, "Host 'xcp01' is down, so the task could not set multipathing", multipathing=True)
+    error = refused(run, pair, "Host 'xcp01' is down, so the task could not", **{option: value})
     assert error.code == "HOST_OFFLINE"
