@@ -167,3 +167,30 @@ def uses(tree: t.Any) -> t.Iterator[tuple[str, t.Any]]:
 def test_a_guide_is_listed(page: str) -> None:
     (section,) = yaml.safe_load((CHECKOUT / "docs/docsite/extra-docs.yml").read_text())["sections"]
     assert page in section["toctree"]
+
+
+def test_the_files_that_contributing_names_are_there() -> None:
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:plugins|roles|tests|docs|extensions|changelogs)/[\w./-]+)`", text))
+    assert len(named) > 15
+    assert sorted(path for path in named if not (CHECKOUT / path).exists()) == []
+
+
+def test_the_rows_that_contributing_shows_are_in_the_files_it_names() -> None:
+    recipes = (CHECKOUT / "CONTRIBUTING.md").read_text().split("### ")[1:3]
+    for recipe in recipes:
+        (row,) = re.findall(r"```python\n\s*(.*)\n\s*```", recipe)
+        file = next(path for path in re.findall(r"`([\w./-]+\.py)`", recipe))
+        assert row in (CHECKOUT / file).read_text()
+
+
+def test_the_playbook_of_the_readme_runs(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.run("tests/simulator/xapi-sim up --state /tmp/pool --hosts 2 --joined --ready-file /tmp/pool.json")
+    pool = json.loads((tmp_path / "pool.json").read_text())
+    (play,) = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)[0])
+    (connection,) = play["module_defaults"].values()
+    host = pool["hosts"][0]
+    connection |= {"hostname": host["url"], "password": pool["password"], "fingerprint": host["fingerprint_sha256"]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    assert "changed=1" in terminal.run("ansible-playbook play.yml")
+    assert "changed=0" in terminal.run("ansible-playbook play.yml")
