@@ -37,3 +37,9 @@ def free(db: Database, host: str) -> int:
     guests = (vm for vm in db.all("VM").values() if host in (vm["resident_on"], vm["scheduled_to_be_resident_on"]))
     used = sum(vm["memory_dynamic_min"] + vm["memory_overhead"] for vm in guests)
     return max(0, int(db.get("host_metrics", record["metrics"])["memory_total"] - record["memory_overhead"] - used))
+
+
+def note_free(db: Database, host: str) -> None:
+    """The host's metrics show what is left."""
+    if db.exists("host", host) and db.exists("host_metrics", db.get("host", host)["metrics"]):
+        db.set("host_metrics", db.get("host", host)["metrics"], memory_free=free(db, host))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import guests
+from . import guests, memory
 from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
@@ -58,18 +58,22 @@ def to_halted(db: Database, vm: str) -> None:
     """The domain is gone."""
     detach(db, vm)
     guests.drop_consoles(db, vm)
+    host = db.get("VM", vm)["resident_on"]
     db.set(
         "VM", vm, power_state="Halted", resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1, requires_reboot=False,
         attached_PCIs=[], memory_target=0,
     )  # fmt: skip
     _drop_guidances(db, vm, OF_THE_DOMAIN)
+    memory.note_free(db, host)
 
 
 def to_suspended(db: Database, vm: str) -> None:
     """The domain is gone, its devices stay its own."""
     guests.drop_consoles(db, vm)
+    host = db.get("VM", vm)["resident_on"]
     db.set("VM", vm, power_state="Suspended", resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1)
     _drop_guidances(db, vm, OF_THE_DOMAIN[:1])
+    memory.note_free(db, host)
 
 
 def to_domain(machine: Machine, vm: str) -> None:
@@ -80,13 +84,17 @@ def to_domain(machine: Machine, vm: str) -> None:
     db.set(
         "VM", vm, power_state="Paused", resident_on=machine.host_ref, scheduled_to_be_resident_on=NULL, memory_target=target,
     )  # fmt: skip
+    memory.note_free(db, machine.host_ref)
 
 
 def to_host(machine: Machine, vm: str) -> None:
     """A running guest goes on there."""
     db = machine.pool.db
+    source = db.get("VM", vm)["resident_on"]
     db.set("VM", vm, resident_on=machine.host_ref, scheduled_to_be_resident_on=NULL)
     guests.relocated(machine, vm)
+    for host in (source, machine.host_ref):
+        memory.note_free(db, host)
     _drop_guidances(db, vm, OF_THE_DOMAIN[:1])
 
 

@@ -116,6 +116,7 @@ def test_the_driver_says_what_is_wrong_and_nothing_is_left(pool: Storing, type_:
 
 def test_a_host_without_initiator_name_has_no_iscsi(pool: Storing) -> None:
     pool.db.set("host", pool.host, iscsi_iqn="")
+    pool.db.remove_from_map("host", pool.host, "other_config", "iscsi_iqn")  # where older releases have it
     assert pool.no_sr("lvmoiscsi", pool.iscsi)[0] == "SR_BACKEND_FAILURE_97"
     pool.sr("lvmoiscsi", {**pool.iscsi, "localIQN": "iqn.2024-01.com.example:mine"})
 

@@ -37,6 +37,8 @@ def test_a_started_vm_is_on_a_host_with_its_devices_metrics_and_screen(pool: Hos
     assert pool.record("VM_metrics", record["metrics"])["VCPUs_number"] == 1
     assert [pool.record("console", c)["protocol"] for c in record["consoles"]] == ["rfb"]
     assert free - pool("host.compute_free_memory", pool.host) == record["memory_dynamic_min"] + record["memory_overhead"]
+    metrics = pool.record("host_metrics", pool.record("host", pool.host)["metrics"])
+    assert metrics["memory_free"] == pool("host.compute_free_memory", pool.host)
     assert pool.told(vm) == ["VM_STARTED"]
 
 
