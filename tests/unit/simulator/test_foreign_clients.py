@@ -233,6 +233,12 @@ def test_text_of_every_kind_comes_back_as_it_went(api: t.Any) -> None:
     assert api.network.get_record(network)["other_config"] == {text: text}
 
 
+def test_the_certificate_a_host_tells_of_is_the_one_it_shows(simulator: InProcess, api: t.Any) -> None:
+    told = api.host.get_server_certificate(api.host.get_all()[0])
+    host = simulator.hosts[0]
+    assert told.strip() == ssl.get_server_certificate((host.address, host.port)).strip()
+
+
 # JSON-RPC with the standard library ---------------------------------------------------------------------------------------
 Post = t.Callable[..., t.Any]
 
