@@ -33,6 +33,25 @@ def test_three_equal_hosts_become_a_pool_and_a_second_run_changes_nothing(shippe
     assert invariants.check(lab.sim.world) == []
 
 
+def test_a_host_that_joins_later_is_given_its_address_and_then_the_storage(shipped):
+    lab = shipped("homogeneous")
+    first = {"name": "xcp00", "address": "127.20.0.200:{{ simulator_port }}"}
+    first["addresses"] = [{"network": "Storage", "mode": "static", "ip": "172.16.0.200/24"}]
+    alone = lab.run("pool_build", pool_build_hosts=[first])
+    assert alone.code == 0, alone.output
+    mark = lab.sim.mark()
+    assert lab.run("pool_build").code == 0
+    methods = [call["method"] for call in lab.sim.calls(mark)]
+    assert methods[:2] == ["pool.join", "pool.join"]
+    assert "SR.create" not in methods
+    # of four SRs the one on the management side was attached when the hosts joined
+    assert methods.count("PBD.plug") == 2 * 3
+    assert methods.index("PBD.plug") > max(n for n, method in enumerate(methods) if method == "PIF.reconfigure_ip")
+    db = lab.sim.world.pools[0].db
+    assert all(pbd["currently_attached"] for pbd in db.all("PBD").values())
+    assert invariants.check(lab.sim.world) == []
+
+
 def test_passwords_of_shares_appear_neither_in_the_output_nor_in_a_pbd(shipped):
     lab = shipped("homogeneous")
     ran = lab.run("pool_build", "-vvv", "--diff")
