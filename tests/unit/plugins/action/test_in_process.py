@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.domzero.xen.plugins.module_utils.errors import Timeout
 from ansible_collections.domzero.xen.plugins.module_utils.tasks import wait_until
 from ansible_collections.domzero.xen.tests.simulator.faults import Trigger
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
@@ -114,6 +116,13 @@ def sessions(sim: InProcess) -> int:
         return len(sim.world.pools[0].db.all("session"))
 
 
+def left_open(sim: InProcess) -> int:
+    """Sessions that nobody ended; the worker of a loop may end a moment after the playbook."""
+    with contextlib.suppress(Timeout):
+        wait_for(lambda: sessions(sim) == 0)
+    return sessions(sim)
+
+
 def that(*conditions: str) -> Task:
     return {"ansible.builtin.assert": {"that": list(conditions)}}
 
@@ -144,7 +153,7 @@ def test_where_it_must_a_task_runs_as_an_ordinary_module(sim, play, how, keyword
     assert ORDINARY in ran.output
     assert PASSWORD not in ran.output
     assert "storage" in names(sim)
-    assert sessions(sim) == 0
+    assert left_open(sim) == 0
 
 
 def test_a_task_delegated_to_this_machine_needs_no_process_either(sim, play):
@@ -198,14 +207,14 @@ def test_the_connection_comes_from_the_environment_too(sim, play):
 def test_a_task_logs_in_once_and_out(sim, play, logins):
     ran = play(network("storage"), network("storage"))
     assert ran.code == 0, ran.output
-    assert (logins.seen, sessions(sim)) == (2, 0)
+    assert (logins.seen, left_open(sim)) == (2, 0)
 
 
 def test_a_loop_logs_in_once_and_out(sim, play, logins):
     ran = play({**network("net{{ item }}"), "loop": list(range(5))})
     assert ran.code == 0, ran.output
     assert {f"net{n}" for n in range(5)} <= names(sim)
-    assert (logins.seen, sessions(sim)) == (1, 0)
+    assert (logins.seen, left_open(sim)) == (1, 0)
 
 
 def test_a_loop_over_pools_logs_in_once_at_each(sim, play, logins):
@@ -213,7 +222,7 @@ def test_a_loop_over_pools_logs_in_once_at_each(sim, play, logins):
     loop = {"loop": [sim.hosts[0].url, sim.hosts[0].url + "/", sim.hosts[0].url], "loop_control": {"index_var": "index"}}
     ran = play({"domzero.xen.xen_network": item, **loop})
     assert ran.code == 0, ran.output
-    assert (logins.seen, sessions(sim)) == (2, 0)
+    assert (logins.seen, left_open(sim)) == (2, 0)
 
 
 IN_A_SESSION = [
@@ -230,28 +239,28 @@ def test_a_play_in_a_session_logs_in_once_and_out(sim, play, logins):
     ran = play(*IN_A_SESSION)
     assert ran.code == 0, ran.output
     assert {"one", "two", "three"} <= names(sim)
-    assert (logins.seen, sessions(sim)) == (1, 0)
+    assert (logins.seen, left_open(sim)) == (1, 0)
 
 
 def test_a_play_of_ordinary_modules_in_a_session_logs_in_once_and_out(sim, play, logins):
     ran = play(*IN_A_SESSION, hosts="here", env={"XEN_IN_PROCESS": "false"})
     assert ran.code == 0, ran.output
     assert ORDINARY in ran.output
-    assert (logins.seen, sessions(sim)) == (1, 0)
+    assert (logins.seen, left_open(sim)) == (1, 0)
 
 
 def test_the_session_is_ended_when_a_task_fails(sim, play, logins):
     login, block = IN_A_SESSION
     ran = play(login, {**block, "block": [network("one", uuid="no-such-uuid")]})
     assert ran.code != 0
-    assert (logins.seen, sessions(sim)) == (1, 0)
+    assert (logins.seen, left_open(sim)) == (1, 0)
 
 
 def test_a_failed_task_leaves_no_session_behind(sim, play):
     failing = [network("x", uuid="no-such-uuid"), {**network("x", uuid="no-such-uuid"), "loop": [1, 2]}]
     ran = play(*({**task, "ignore_errors": True} for task in failing))
     assert "ignored=2" in ran.recap
-    assert sessions(sim) == 0
+    assert left_open(sim) == 0
 
 
 # when it is interrupted -------------------------------------------------------------------------------------------------
