@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -272,6 +273,7 @@ def test_a_run_that_is_interrupted_cancels_what_it_waits_for_and_logs_out(sim, s
     sr = {"name": "VMs", "type": "nfs", "server": "127.10.0.10", "path": "/export/vms"}
     running = start({"domzero.xen.xen_sr": sr, **looped}, **keywords)
     wait_for(lambda: pending(sim))
+    time.sleep(1)  # until the answer that names the task has arrived: before, there is nothing to cancel by
     assert sessions(sim) == 1
     running.send_signal(signal.SIGINT)
     wait_for(lambda: sessions(sim) == 0)
