@@ -51,7 +51,8 @@ class Wire(Hosting):
 @pytest.fixture
 def pool() -> t.Iterator[Wire]:
     with InProcess(hosting().machine.world) as simulator:
-        asked = Wire(next(iter(simulator.world.machines.values())))
+        first, *_others = simulator.world.machines.values()
+        asked = Wire(first)
         asked.port = simulator.hosts[0].port
         yield asked
 

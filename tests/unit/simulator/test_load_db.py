@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +31,7 @@ def loaded(text: str | bytes) -> World:
     return load_db.world_of(dump, speed=0, release=None, username="root", password="xapi-test")
 
 
-@pytest.fixture(params=DUMPS, ids=lambda path: t.cast("Path", path).stem)
+@pytest.fixture(params=DUMPS, ids=lambda path: path.stem)
 def world(request: pytest.FixtureRequest) -> World:
     return loaded(request.param.read_bytes())
 

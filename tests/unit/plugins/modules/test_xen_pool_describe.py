@@ -126,7 +126,7 @@ def test_a_key_that_looks_like_a_secret_is_left_out_and_named(pool, run, session
 
 def test_objects_of_the_same_name_carry_their_uuid(pool, run, session):
     sim = pool()
-    for _ in range(2):
+    for _twin in range(2):
         session.call("network.create", {"name_label": "twin", "name_description": "", "MTU": 1500, "other_config": {}, "tags": []})
     tree = run("xen_pool_describe")["pool_build"]
     twins = [entry["uuid"] for entry in tree["pool_build_networks"] if entry["name"] == "twin"]
