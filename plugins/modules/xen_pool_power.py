@@ -12,7 +12,7 @@ author: [Domzero (@domzero)]
 description:
   - V(halted) shuts the guests down, all at the same time, then the members, and the coordinator last.
   - V(running) switches members on that the pool can switch on, waits for the others, enables the hosts that were enabled, waits until all
-    storage is attached and starts the guests that were running. The coordinator has to be switched on first.
+    storage is attached that was, and starts the guests that were running. The coordinator has to be switched on first.
   - What was running is noted in the pool's C(other_config) before anything is shut down and removed when everything is back, so that an
     interrupted task is finished by running it again, from any control node.
 extends_documentation_fragment:

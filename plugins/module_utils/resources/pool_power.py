@@ -94,10 +94,11 @@ class PoolPower(Resource):
     def _remember(self, plan: Plan, found: Found, guests: t.Mapping[str, Record]) -> None:
         """A run that was interrupted has noted some already; those that run now are added."""
         before = _remembered(found)
-        rows = self.objects.all("host").values()
+        rows, pbds = self.objects.all("host").values(), self.objects.all("PBD").values()
         record = {
             "guests": sorted({vm["uuid"] for vm in guests.values()} | set(before.get("guests", ()))),
             "hosts": sorted({row["uuid"] for row in rows if row["enabled"]} | set(before.get("hosts", ()))),
+            "pbds": sorted({pbd["uuid"] for pbd in pbds if pbd["currently_attached"]} | set(before.get("pbds", ()))),
         }
         if record == before:
             return
@@ -130,7 +131,7 @@ class PoolPower(Resource):
         for ref in wanted:
             plan.add("host.enable", ref, what=f"enable host {hosts.name_of(objects, ref)!r}")
         if before:
-            plan.wait("all storage to be attached", self._storage_is_attached, timeout=self.params["host_timeout"])
+            plan.wait("the storage to be attached", lambda: self._storage_is_attached(before["pbds"]), timeout=self.params["host_timeout"])
         started = self._start_guests(plan, before)
         if before:
             plan.add("pool.remove_from_other_config", found.ref, KEY, what="forget what was running before")
@@ -154,9 +155,10 @@ class PoolPower(Resource):
         left = hosts.down(Objects(self.session))
         return True if not left else f"still down: {', '.join(left)}"
 
-    def _storage_is_attached(self) -> object:
+    def _storage_is_attached(self, before: t.Collection[str]) -> object:
+        """What was detached before stays so: nobody waits for it."""
         fresh = Objects(self.session)
-        detached = [pbd for pbd in fresh.all("PBD").values() if not pbd["currently_attached"]]
+        detached = [pbd for pbd in fresh.all("PBD").values() if pbd["uuid"] in before and not pbd["currently_attached"]]
         left = sorted({f"{fresh.label('SR', pbd['SR'])} on {hosts.name_of(fresh, pbd['host'])}" for pbd in detached})
         return True if not left else f"not attached: {', '.join(left)}"
 

@@ -99,6 +99,17 @@ def test_the_way_back_brings_what_was_running(lab, run, guest, session_to):
     assert lab.calls(mark) == []
 
 
+def test_storage_that_was_detached_before_is_not_waited_for(lab, run, session):
+    local = session.call("SR.get_by_name_label", "Local storage")[-1]
+    (pbd,) = session.call("SR.get_PBDs", local)
+    session.call("PBD.unplug", pbd)
+    lab.faults.fail("host.shutdown", error=["INTERNAL_ERROR", "no"])
+    with pytest.raises(Exception, match="INTERNAL_ERROR"):
+        run("xen_pool_power", power_state="halted")
+    assert run("xen_pool_power", power_state="running", host_timeout=5)["pool"]["power_state"] == "running"
+    assert lab.world.pools[0].db.get("PBD", pbd)["currently_attached"] is False
+
+
 def test_a_guest_without_tools_is_named_and_nothing_is_shut_down(lab, run, guest):
     guest("mute", "xcp02", agent=False)
     mark = lab.mark()
