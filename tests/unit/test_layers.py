@@ -20,6 +20,7 @@ ORDER = [
     "tasks",
     "stream",
     "refs",
+    "guest",
     "hosts",
     "wiring",
     "plan",
