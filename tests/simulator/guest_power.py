@@ -11,7 +11,7 @@ import contextlib
 import typing as t
 import uuid
 
-from . import device_operations, guests, hosts, memory, operations, power_states
+from . import device_operations, guest_agents, guests, hosts, memory, operations, power_states
 from . import networking as net
 from .errors import Fault
 from .modeltypes import NULL
@@ -22,7 +22,6 @@ if t.TYPE_CHECKING:
     from .world import Machine
 
 BUILD = 2.0  # a new domain; without a hypervisor there is nothing to build
-GUEST_SHUTDOWN = 5.0  # a guest that was asked to
 IMAGE_SPEED = 1024 * memory.MIB  # bytes of guest memory written, read or sent in a second
 STEPS = 5
 ENDED_BY_FORCE = ("clean_shutdown", "clean_reboot", "hard_reboot", "pool_migrate", "call_plugin", "shutdown", "suspend")
@@ -114,7 +113,7 @@ def enter(call: Call, vm: str, found: Machine, *, paused: bool) -> None:
     guests.started(found, vm)
     power_states.to_domain(found, vm)
     if not paused:
-        power_states.to_running(call.db, vm, call.world.clock.iso())
+        power_states.to_running(call.world, call.db, vm)
 
 
 def wake(call: Call, vm: str, host: str, *, paused: bool) -> None:
@@ -125,7 +124,7 @@ def wake(call: Call, vm: str, host: str, *, paused: bool) -> None:
         power_states.to_domain(found, vm)
         guests.relocated(found, vm)
         if not paused:
-            power_states.to_running(call.db, vm, call.world.clock.iso())
+            power_states.to_running(call.world, call.db, vm)
     drop_image(call, vm)
 
 
@@ -176,9 +175,12 @@ def same_domain(call: Call, vm: str, task: str) -> t.Iterator[None]:
 
 
 def leave_cleanly(call: Call, vm: str, task: str) -> None:
-    """The guest shuts itself down, which takes it some time."""
+    """The guest shuts itself down, which takes it some time. Raises why it did not."""
+    seconds, fault = guest_agents.waited_for(call.db.get("VM", vm), vm)
     with same_domain(call, vm, task):
-        wait(call, GUEST_SHUTDOWN)
+        wait(call, seconds)
+    if fault:
+        raise fault
 
 
 def cancel_others(call: Call, vm: str) -> None:

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What runs in a domain and what it shows: metrics, guest agent, consoles (xen-api: ocaml/xapi/xapi_xenops.ml, xapi_guest_agent.ml).
 
-A guest has an agent only when the VM's xenstore_data has ``vm-data/sim-agent``, the guest's address, when it starts: so the recorded
-hosts do it, and without one clean shutdown, reboot, suspend and hot unplug are refused.
+Without an agent (guest_agents.py) clean shutdown, reboot, suspend and hot unplug are refused.
 """
 
 from __future__ import annotations
@@ -77,16 +76,6 @@ def _metrics(db: Database, record: Record) -> str:
 def _forget_report(db: Database, record: Record) -> None:
     if db.exists("VM_guest_metrics", record["guest_metrics"]):
         db.destroy("VM_guest_metrics", record["guest_metrics"])
-
-
-def reports(db: Database, vm: str, now: str) -> None:
-    """The guest runs: its agent, if it has one, tells about it."""
-    record = db.get("VM", vm)
-    address = record["xenstore_data"].get(AGENT)
-    if address is None or not db.exists("VM_guest_metrics", record["guest_metrics"]):
-        return
-    networks = {"0/ip": address, "0/ipv4/0": address}
-    db.set("VM_guest_metrics", record["guest_metrics"], networks=networks, last_updated=now, **REPORT)
 
 
 def offer_consoles(machine: Machine, vm: str) -> None:

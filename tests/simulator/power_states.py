@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import typing as t
 
-from . import guests, memory
+from . import guest_agents, guests, memory
 from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
     from .database import Database
-    from .world import Machine
+    from .world import Machine, World
 
 DEVICES = (("VBD", "VBDs"), ("VIF", "VIFs"), ("VUSB", "VUSBs"), ("VGPU", "VGPUs"))
 OF_THE_DOMAIN = ("restart_device_model", "restart_vm")  # guidances a new domain fulfils
@@ -98,7 +98,7 @@ def to_host(machine: Machine, vm: str) -> None:
     _drop_guidances(db, vm, OF_THE_DOMAIN[:1])
 
 
-def to_running(db: Database, vm: str, now: str) -> None:
+def to_running(world: World, db: Database, vm: str) -> None:
     """The guest's processors turn."""
     db.set("VM", vm, power_state="Running")
-    guests.reports(db, vm, now)
+    guest_agents.woken(world, db, vm)

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from . import fresh, releases
+from .guest_agents import Guests
 from .site_reader import Reader, SiteError
 from .site_storage import local_places, server
 from .storage import Place, Server, Storage
@@ -82,6 +83,7 @@ class Site:
     servers: tuple[Server, ...] = ()
     shared: tuple[Place, ...] = ()
     joined: bool = False
+    guests: Guests = field(default_factory=Guests)
 
     def storage(self) -> Storage:
         """The storage as the site describes it, nothing written to it yet."""
@@ -124,9 +126,20 @@ def parse(value: object) -> Site:
     servers = reader.each("storage", lambda r: server(r, segments))
     shared = reader.each("linstor", lambda r: Place("linstor", r.text("group"), r.size("size", "1TiB")))
     joined = reader.flag("joined", False)
+    guests = reader.inside("guests", _guests)
     reader.done()
     _check_unique(hosts)
-    return Site(tuple(hosts), release, username, password, segments, tuple(servers), tuple(shared), joined)
+    return Site(tuple(hosts), release, username, password, segments, tuple(servers), tuple(shared), joined, guests)
+
+
+def _guests(r: Reader) -> Guests:
+    plain = Guests()
+    network = r.text("network", plain.network)
+    try:
+        ipaddress.IPv4Network(network)
+    except ValueError as error:
+        raise SiteError(r.at("network"), str(error)) from None
+    return Guests(r.flag("agent", plain.agent), r.number("boot_seconds", plain.boot_seconds), network)
 
 
 @dataclass(frozen=True)
@@ -202,7 +215,7 @@ def of_hosts(count: int, *, joined: bool = False, release: str | None = None) ->
     exports = [{"path": "/export/vms"}, {"path": "/export/iso", "isos": ["debian-12.iso"]}]
     places = {"management": "127.10.0.10", "storage": "172.16.0.10"}
     servers = [{"name": f"filer-{s}", "address": a, "segment": s, "nfs": exports, "iscsi": san} for s, a in places.items()]
-    site = parse({"segments": ["management", "storage"], "hosts": hosts, "storage": servers, "joined": joined})
+    site = parse({"segments": ["management", "storage"], "hosts": hosts, "storage": servers, "joined": joined, "guests": {"agent": True}})
     return with_release(site, release) if release else site
 
 
@@ -222,6 +235,7 @@ def build(site: Site, *, speed: float = 1.0) -> World:
     """The world of a site, every host freshly installed."""
     world = World(speed=speed, release=releases.release(site.release).get("model"), username=site.username, password=site.password)
     world.segments = list(site.segments)
+    world.guests = site.guests
     world.storage = site.storage()
     pool: Pool | None = None
     for host in site.hosts:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .clock import Clock
 from .database import Database
+from .guest_agents import Guests
 from .storage import Storage
 from .world import Machine, Nic, Pool, World
 
@@ -130,6 +131,7 @@ class Store:
         world = World(speed=kept["speed"], release=kept["release"], **kept["credentials"])
         world.clock = Clock(kept["speed"], world.lock, start=max(kept["now"], world.clock.now()))
         world.segments = kept["segments"]
+        world.guests = Guests(**kept["guests"])
         world.faults.absent.update(kept["absent"])
         world.storage = Storage.restore(parts["storage"])
         pools = {name: self._load_pool(world, name, generation) for name, generation in kept["pools"].items()}
@@ -161,7 +163,8 @@ def _world(world: World) -> dict[str, t.Any]:
     ]
     return {
         "speed": world.clock.speed, "now": world.clock.now(), "release": world.release, "credentials": world.credentials,
-        "segments": world.segments, "agenda": world.agenda, "absent": sorted(world.faults.absent), "machines": machines,
+        "segments": world.segments, "guests": world.guests._asdict(), "agenda": world.agenda, "absent": sorted(world.faults.absent),
+        "machines": machines,
         "pools": {pool.name: pool.db.generation for pool in world.pools},
     }  # fmt: skip
 

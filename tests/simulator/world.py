@@ -15,6 +15,7 @@ from .agenda import ACTIONS, Agenda, scheduled
 from .clock import Clock
 from .database import Database, Record
 from .faults import Faults
+from .guest_agents import Guests
 from .schema import Schema, load
 from .storage import Storage
 
@@ -154,6 +155,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.pools: list[Pool] = []
         self.segments: list[str] = []
+        self.guests = Guests()
         self.storage = Storage()  # servers and what was written to them; kept as its dump()
         self.faults = Faults()
         self.calls: list[dict[str, t.Any]] = []  # every changing call

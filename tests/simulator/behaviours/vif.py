@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from .. import device_operations, guest_power, implicit, vm_records, vm_running
+from .. import device_operations, guest_agents, guest_power, implicit, vm_records, vm_running
 from .. import networking as net
 from ..cloning import drop_device
 from ..errors import Fault
@@ -84,6 +84,7 @@ def plug(call: Call, self: str) -> None:
         guest_power.attach_network(call.db, call.world.machine_of(call.pool, host), record["network"])
         call.sleep(PLUG)
         call.db.set("VIF", self, currently_attached=True)
+        guest_agents.follow_cards(call.world, call.db, record["VM"])
 
 
 def _refuse_unseen(call: Call, record: Record, host: str) -> None:
@@ -98,6 +99,7 @@ def unplug(call: Call, self: str) -> None:
     with device_operations.running(call, "VIF", self, "unplug"):
         call.sleep(PLUG)
         call.db.set("VIF", self, currently_attached=False)
+        guest_agents.follow_cards(call.world, call.db, call.db.get("VIF", self)["VM"])
 
 
 @message("VIF.unplug_force")
@@ -107,6 +109,7 @@ def unplug_force(call: Call, self: str) -> None:
     if not record["currently_attached"]:
         raise Fault("DEVICE_ALREADY_DETACHED", self)
     call.db.set("VIF", self, currently_attached=False)
+    guest_agents.follow_cards(call.world, call.db, record["VM"])
     device_operations.refresh(call.db, "VIF", self)
 
 
@@ -120,6 +123,7 @@ def move(call: Call, self: str, network: str) -> None:
         _refuse_unseen(call, {**record, "network": network}, host)
         guest_power.attach_network(call.db, call.world.machine_of(call.pool, host), network)
     call.db.set("VIF", self, network=network)
+    guest_agents.follow_cards(call.world, call.db, record["VM"])
     device_operations.refresh(call.db, "VIF", self)
 
 
@@ -169,6 +173,7 @@ def _configure(call: Call, vif: str, family: int, mode: str, address: str, gatew
         f"ipv{family}_configuration_mode": mode, f"ipv{family}_addresses": [address] if static else [],
         f"ipv{family}_gateway": gateway if static else "",
     })  # fmt: skip
+    guest_agents.follow_cards(call.world, call.db, call.db.get("VIF", vif)["VM"])
 
 
 def _refuse_cidr(address: str, family: int) -> None:

@@ -56,7 +56,7 @@ def pause(call: Call, vm: str) -> None:
 def unpause(call: Call, vm: str) -> None:
     """They turn again, or for the first time."""
     with running(call, vm, "unpause"):
-        power_states.to_running(call.db, vm, call.world.clock.iso())
+        power_states.to_running(call.world, call.db, vm)
     guest_power.tell(call, vm, "VM_UNPAUSED", "unpaused")
 
 
@@ -86,7 +86,12 @@ def shutdown(call: Call, vm: str) -> None:
     cleanly = vm_operations.refusal(call.db, vm, "clean_shutdown") is None
     with running(call, vm, "shutdown") as task:
         if cleanly:
-            guest_power.leave_cleanly(call, vm, task)
+            try:
+                guest_power.leave_cleanly(call, vm, task)
+            except Fault as fault:
+                if fault.code == "TASK_CANCELLED":
+                    raise
+                cleanly = False
         guest_power.end(call, vm)
     guest_power.tell(call, vm, "VM_SHUTDOWN", "shutdown" if cleanly else "shutdown forcibly")
 
@@ -96,7 +101,7 @@ def _reboot(call: Call, vm: str) -> None:
     found = guest_power.machine(call, call.db.get("VM", vm)["resident_on"])
     guests.started(found, vm)
     power_states.to_domain(found, vm)
-    power_states.to_running(call.db, vm, call.world.clock.iso())
+    power_states.to_running(call.world, call.db, vm)
 
 
 @message("VM.clean_reboot")
