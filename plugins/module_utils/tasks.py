@@ -27,12 +27,12 @@ def run(session: Session, method: str, params: t.Sequence[t.Any], *, timeout: fl
     """
     task = session.call(f"Async.{method}", *params)
     try:
-        record = _wait(session, task, method, timeout, progress)
+        record = ended(session, task, method, timeout, progress)
     except BaseException as e:
         if not isinstance(e, Exception):  # interrupted: do not leave work behind that nobody waits for
-            _quietly(session, "task.cancel", task)
+            quietly(session, "task.cancel", task)
         raise
-    _quietly(session, "task.destroy", task)
+    quietly(session, "task.destroy", task)
     if record["status"] == "success":
         return result_of(record["result"])
     raise ApiError(method, record["error_info"] or ["TASK_CANCELLED", task])
@@ -46,7 +46,8 @@ def result_of(fragment: str) -> t.Any:
     return values[0] if values else ""
 
 
-def _wait(session: Session, task: str, method: str, timeout: float, progress: Progress | None) -> dict[str, t.Any]:
+def ended(session: Session, task: str, method: str, timeout: float, progress: Progress | None = None) -> dict[str, t.Any]:
+    """The record of a task once it has ended, waited for at most timeout seconds. Raises Timeout, OutcomeUnknown, ApiError."""
     token, end, reached = "", time.monotonic() + timeout, 0.0
     while True:
         left = end - time.monotonic()
@@ -73,7 +74,8 @@ def _wait(session: Session, task: str, method: str, timeout: float, progress: Pr
                 return t.cast("dict[str, t.Any]", record)
 
 
-def _quietly(session: Session, method: str, *params: t.Any) -> None:
+def quietly(session: Session, method: str, *params: t.Any) -> None:
+    """A call that does no harm if it fails."""
     with contextlib.suppress(XenError):
         session.call(method, *params, timeout=LAST_CALLS)
 

@@ -118,10 +118,11 @@ class Http:
             sock.settimeout(timeout)
             return self._connection
         self.close()
-        self._connection = self._connect(timeout)
+        self._connection = self.dial(timeout)
         return self._connection
 
-    def _connect(self, timeout: float) -> HTTPConnection:
+    def dial(self, timeout: float) -> HTTPConnection:
+        """A new connection that has been checked; whoever asked for it closes it. Raises ConnectionFailed, Untrusted, InvalidChange."""
         e = self.endpoint
         connection = (
             HTTPSConnection(e.host, e.port, timeout=timeout, context=self._context())

@@ -1,0 +1,162 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A large file on its way to the disk: under a temporary name until it is complete, hashed as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import typing as t
+from pathlib import Path
+
+from ..errors import InvalidChange, XenError
+
+PIECE = 1 << 20  # what goes from hand to hand at once
+HOLE = 1 << 16  # zeros of this length are not written to a sparse file
+_ZEROS = bytes(PIECE)
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "files may not be as large there"}
+
+
+def is_zero(piece: memoryview | bytes) -> bool:
+    """Whether it holds only zeros; at the speed of memcmp."""
+    size = len(piece)
+    return all(_ZEROS.startswith(piece[at : at + PIECE]) for at in range(0, size, PIECE))
+
+
+def temporary_name(target: Path) -> Path:
+    """Beside the target, always the same: what a killed task left is written over by the next."""
+    return target.with_name(f".{target.name}.part")
+
+
+def refuse_bad_target(target: Path) -> None:
+    """Raises InvalidChange where no file can be written."""
+    folder = target.parent
+    if target.is_dir():
+        raise InvalidChange(f"{target} is a folder.", hint="Give the name of the file.")
+    if not folder.is_dir():
+        raise InvalidChange(f"The folder {folder} is not there.", hint="Make it on the machine where the task runs.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidChange(f"The folder {folder} is not writable for the user the task runs as.")
+
+
+def sha256_of(path: Path | str) -> str:
+    """64 hexadecimal digits. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(PIECE))
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+class Landing:
+    """A file that gets its name when it is complete and on the disk; without finish() nothing remains of it.
+
+    with Landing(path) as file: file.write(piece); ...; file.finish()
+
+    sparse: zeros become holes (a disk image; its last byte may be one). Only the owner may read it, as it may be a guest's disk.
+    Raises XenError when the disk is full, or when another task writes the same file.
+    """
+
+    def __init__(self, target: Path | str, *, sparse: bool = False):
+        self.target, self.sparse = Path(target), sparse
+        self.temporary = temporary_name(self.target)
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._fd = -1
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been written so far."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Landing:
+        refuse_bad_target(self.target)
+        try:
+            self._fd = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._fd, 0)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise XenError(f"Another task is writing {self.target}.", hint="Wait for it, or give another name.") from None
+        except OSError as e:
+            raise self._failed(e) from e
+        return self
+
+    def write(self, piece: memoryview | bytes) -> None:
+        """The next bytes."""
+        self._digest.update(piece)
+        try:
+            self._write(memoryview(piece))
+        except OSError as e:
+            raise self._failed(e) from e
+        self.size += len(piece)
+
+    def _write(self, piece: memoryview) -> None:
+        if not self.sparse:
+            self._write_at(piece, self.size)
+            return
+        if is_zero(piece):
+            return
+        for at in range(0, len(piece), HOLE):
+            part = piece[at : at + HOLE]
+            if not is_zero(part):
+                self._write_at(part, self.size + at)
+
+    def _write_at(self, piece: memoryview, offset: int) -> None:
+        while piece:
+            count = os.pwrite(self._fd, piece, offset)
+            piece, offset = piece[count:], offset + count
+
+    def finish(self) -> None:
+        """All is there: to the disk with it, then the name."""
+        try:
+            os.ftruncate(self._fd, self.size)
+            os.fsync(self._fd)
+            os.replace(self.temporary, self.target)
+            folder = os.open(self.target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as e:
+            raise self._failed(e) from e
+        os.close(self._fd)
+        self._fd = -1
+
+    def __exit__(self, *_error: object) -> None:
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.unlink(self.temporary)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _failed(self, error: OSError) -> XenError:
+        written = f" after {self.size} bytes" if self.size else ""
+        why = _FULL.get(error.errno or 0)
+        hint = "Make room where the task runs, or give another folder." if why else ""
+        return XenError(f"{self.target} could not be written{written}: {why or error.strerror}.", hint=hint)
+
+
+class Pieces:
+    """Pieces of bytes read like a file: something that is made while it is sent."""
+
+    def __init__(self, pieces: t.Iterable[bytes | memoryview]):
+        self._pieces, self._rest = iter(pieces), memoryview(b"")
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fills the buffer, less at the end only; 0 when all is read."""
+        filled = 0
+        while filled < len(buffer):
+            if not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._rest = memoryview(piece)
+            count = min(len(self._rest), len(buffer) - filled)
+            buffer[filled : filled + count], self._rest = self._rest[:count], self._rest[count:]
+            filled += count
+        return filled
