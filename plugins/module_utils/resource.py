@@ -12,7 +12,7 @@ from . import tasks
 from .client import Session
 from .errors import HINTS, ApiError, InvalidChange, NotFound, OutcomeUnknown, XenError
 from .fields import Table
-from .plan import Later, Operation, Plan, Wait
+from .plan import Find, Later, Operation, Plan, Wait
 from .refs import Objects, Record
 
 TASK = 3600.0  # seconds that a slow call may take, more if the task's wait_timeout is more
@@ -120,17 +120,30 @@ class Resource:
         raise NotImplementedError(f"{type(self).__name__} sends nothing to {host}")
 
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
+        if operation.run:
+            return operation.run(*params)
         session = self.session_on(operation.on) if operation.on else self.session
         try:
             if operation.slow:
-                return tasks.run(session, operation.method, params, timeout=max(TASK, float(self.params.get("wait_timeout") or 0)))
+                timeout = operation.timeout or max(TASK, float(self.params.get("wait_timeout") or 0))
+                return tasks.run(session, operation.method, params, timeout=timeout)
             return session.call(operation.method, *params)
         finally:
             if operation.on:
                 session.log_out()
 
-    def wait(self, step: Wait) -> None:
-        tasks.wait_until(step.what, step.ready, timeout=step.timeout)
+    def wait(self, step: Wait, params: t.Sequence[t.Any]) -> None:
+        tasks.wait_until(step.what, lambda: step.ready(*params), timeout=step.timeout)
+
+    def look_up(self, step: Find, where: dict[str, t.Any]) -> t.Any:
+        """Raises NotFound unless there is exactly one."""
+        query = " and ".join(f'field "{name}" = "{value}"' for name, value in where.items()) or "true"
+        rows = self.session.call(f"{step.cls}.get_all_records_where", query)
+        if len(rows) != 1:
+            told = ", ".join(f"{name} {value}" for name, value in where.items())
+            raise NotFound(self.objects.readable(f"{len(rows)} objects of class {step.cls} have {told}; one was to be there."))
+        ((ref, record),) = rows.items()
+        return record[step.take] if step.take else ref
 
     def answers(self) -> bool:
         """Whether the pool can be asked again after a connection broke."""
@@ -145,7 +158,7 @@ def refuse_disruption(plan: Plan, params: Record) -> None:
 
 def refuse_forbidden(plan: Plan, session: Session) -> None:
     """A user whose role lacks one of the calls learns it before the first, in check mode too."""
-    here = [o for o in plan.operations if not o.on]
+    here = [o for o in plan.operations if not o.on and not o.run]
     if not here:
         return
     try:
