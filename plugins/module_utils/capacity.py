@@ -1,0 +1,52 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How much a host bears and a VM needs, and which host is older (xen-api: ocaml/xapi/memory_check.ml, helpers.ml). Sizes are bytes."""
+
+from __future__ import annotations
+
+import re
+
+from . import hosts
+from .refs import Objects, Record
+
+VERSIONS = ("platform_version", "xapi_build", "xen")  # of host.software_version
+
+
+def guests(objects: Objects) -> dict[str, Record]:
+    """VMs that may move: no templates, snapshots or control domains."""
+    rows = objects.all("VM").items()
+    return {ref: vm for ref, vm in rows if not (vm["is_a_template"] or vm["is_a_snapshot"] or vm["is_control_domain"])}
+
+
+def memory_needed(vm: Record) -> int:
+    """Bytes a host must have free for it."""
+    start = vm["memory_static_max"] if vm.get("domain_type") == "pv_in_pvh" else vm["memory_dynamic_min"]
+    return int(start) + int(vm["memory_overhead"])
+
+
+def memory_capacity(objects: Objects, host: str) -> int:
+    """Bytes of a host that hypervisor and control domain leave to guests."""
+    total = int(hosts.metrics(objects, host).get("memory_total", 0)) - int(objects.get("host", host)["memory_overhead"])
+    domains = [vm for vm in objects.all("VM").values() if vm["is_control_domain"] and vm["resident_on"] == host]
+    return max(0, total - sum(_held(vm) for vm in domains))
+
+
+def memory_free(objects: Objects, host: str) -> int:
+    """Bytes left for one more guest; those there or on their way count with the least they may have."""
+    there = [vm for vm in guests(objects).values() if host in (vm["resident_on"], vm["scheduled_to_be_resident_on"])]
+    return max(0, memory_capacity(objects, host) - sum(_held(vm) for vm in there))
+
+
+def _held(vm: Record) -> int:
+    return int(vm["memory_dynamic_min"]) + int(vm["memory_overhead"])
+
+
+def is_older(host: Record, than: Record) -> bool:
+    """Whether any part of a host's software is older; guests go to equal or newer hosts only."""
+    pairs = ((host["software_version"].get(key, ""), than["software_version"].get(key, "")) for key in VERSIONS)
+    return any(left and right and _version(left) < _version(right) for left, right in pairs)
+
+
+def _version(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", text)]
