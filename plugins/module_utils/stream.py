@@ -22,7 +22,7 @@ from pathlib import Path
 from . import tasks
 from .client import LAST_CALLS, Session
 from .errors import ApiError, ConnectionFailed, OutcomeUnknown, Timeout, XenError
-from .formats.files import PIECE, Landing
+from .formats.files import PIECE, Landing, Readable
 from .http_transfer import LAST_WORDS, Broken, Getting, Putting, Refused, opened
 from .transport import Endpoint
 
@@ -31,12 +31,6 @@ Query = t.Mapping[str, str]
 DAY = 86400.0  # seconds a transfer may take
 SETTLE = 60.0  # seconds until a task has ended after its connection has
 BUFFERS = 4
-
-
-class Readable(t.Protocol):
-    """A file opened without buffering, or formats.files.Pieces."""
-
-    def readinto(self, buffer: t.Any, /) -> int | None: ...
 
 
 class Moved(t.NamedTuple):

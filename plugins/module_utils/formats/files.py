@@ -11,6 +11,8 @@ import fcntl
 import hashlib
 import os
 import typing as t
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import InvalidChange, XenError
@@ -21,7 +23,13 @@ _ZEROS = bytes(PIECE)
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "files may not be as large there"}
 
 
-def is_zero(piece: memoryview | bytes) -> bool:
+class Readable(t.Protocol):
+    """A file opened without buffering, or Pieces."""
+
+    def readinto(self, buffer: t.Any, /) -> int | None: ...
+
+
+def is_zero(piece: memoryview | bytes | bytearray) -> bool:
     """Whether it holds only zeros; at the speed of memcmp."""
     size = len(piece)
     return all(_ZEROS.startswith(piece[at : at + PIECE]) for at in range(0, size, PIECE))
@@ -139,6 +147,52 @@ class Landing:
         why = _FULL.get(error.errno or 0)
         hint = "Make room where the task runs, or give another folder." if why else ""
         return XenError(f"{self.target} could not be written{written}: {why or error.strerror}.", hint=hint)
+
+
+class Hashed:
+    """A file that is read and hashed ahead, in a thread beside; whoever reads from it works at the same time.
+
+    with Hashed(file) as source: source.readinto(...); source.sha256 is of everything once all has been read.
+    """
+
+    def __init__(self, source: Readable, buffers: int = 3):
+        self._source, self._digest, self._beside = source, hashlib.sha256(), ThreadPoolExecutor(1)
+        self._empty = [memoryview(bytearray(PIECE)) for _buffer in range(buffers)]
+        self._ahead: deque[Future[tuple[memoryview, memoryview]]] = deque()
+        self._buffer = self._rest = memoryview(b"")
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been read so far."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Hashed:
+        self._ahead.extend(self._beside.submit(self._fill, buffer) for buffer in self._empty)
+        return self
+
+    def _fill(self, buffer: memoryview) -> tuple[memoryview, memoryview]:
+        piece = buffer[: self._source.readinto(buffer) or 0]
+        self._digest.update(piece)
+        return buffer, piece
+
+    def readinto(self, buffer: memoryview) -> int:
+        """What is there, at most a buffer full; 0 at the end."""
+        if not self._rest:
+            if self._buffer:
+                self._ahead.append(self._beside.submit(self._fill, self._buffer))
+            self._buffer, self._rest = self._ahead.popleft().result() if self._ahead else (self._buffer, self._rest)
+        count = min(len(self._rest), len(buffer))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def drain(self) -> None:
+        """Read the rest, for its hash."""
+        buffer = memoryview(bytearray(PIECE))
+        while self.readinto(buffer):
+            pass
+
+    def __exit__(self, *_error: object) -> None:
+        self._beside.shutdown(cancel_futures=True)
 
 
 class Pieces:
