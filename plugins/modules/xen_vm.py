@@ -20,6 +20,9 @@ description:
 extends_documentation_fragment:
   - domzero.xen.xen
   - domzero.xen.vm
+  - domzero.xen.vm_memory
+  - domzero.xen.vm_cpus
+  - domzero.xen.vm_boot
 options:
   state:
     description:

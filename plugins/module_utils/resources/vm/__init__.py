@@ -17,15 +17,18 @@ from ...fields import Table
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
+from .boot import REPOSITORY, Boot
+from .cpus import Cpus
 from .creation import OPTIONS as CREATION
 from .creation import Creation, is_default, working_name
 from .fields import FIELDS, NAME
 from .labels import Labels
+from .memory import Memory
 from .part import Part, Subject
 from .power import STATES, Power
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels,)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot)
 
 
 def _options() -> dict[str, dict[str, t.Any]]:
@@ -44,7 +47,7 @@ class Vm(Resource):
         "mutually_exclusive": [["template", "from_vm"], ["template", "from_snapshot"]],
     }
     plain = Table("VM", FIELDS)
-    claimed: t.ClassVar[frozenset[str]] = frozenset()  # keys of other_config that a part looks after
+    claimed: t.ClassVar[frozenset[str]] = frozenset({REPOSITORY})  # keys of other_config that a part looks after
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
