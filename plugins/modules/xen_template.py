@@ -16,8 +16,13 @@ description:
   - How a template is to be made is looked at only when it is not there yet.
   - Stock templates, which the hosts came with, are changed only where O(allow_default=true), and never deleted.
   - An option left out is not managed; a new template has what it is made from has.
+  - Memory, processors and how it boots are what the VMs made from it begin with. As a template does not run, all of it may change at
+    any time.
 extends_documentation_fragment:
   - domzero.xen.xen
+  - domzero.xen.vm_memory
+  - domzero.xen.vm_cpus
+  - domzero.xen.vm_boot
 options:
   state:
     description:
@@ -184,11 +189,6 @@ options:
       device:
         description: Its place in the VM, C(0) for the first. Unless given, its place in this list.
         type: str
-  install_repository:
-    description:
-      - Where its VMs are installed from. A URL that starts with C(http), C(https) or C(ftp), C(nfs:SERVER:/PATH), or V(cdrom).
-      - An empty string for none.
-    type: str
   install_methods:
     description: How its VMs can be installed, such as V(cdrom), V(http), V(ftp), V(nfs).
     type: list

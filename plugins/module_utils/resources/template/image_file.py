@@ -86,6 +86,11 @@ def _refuse_no_disk(path: str, head: bytes, length: int) -> None:
         raise InvalidChange(f"{path!r} is no disk image: {why}.", hint="Is the download complete, and what it should be?")
 
 
+def data_in(path: str) -> int:
+    """Bytes of the file that are not holes."""
+    return os.stat(path).st_blocks * 512
+
+
 def digest(path: str) -> str:
     """SHA-256, in hexadecimal. Raises InvalidChange."""
     try:

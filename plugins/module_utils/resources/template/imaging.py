@@ -14,11 +14,13 @@ import re
 import typing as t
 
 from ... import stream
-from ...errors import InvalidChange, NotFound
+from ...disks import OWNER, PREFIX, same_size, vbd_record
+from ...errors import InvalidChange
 from ...fields import size
-from ...hosts import pool_of
+from ...hosts import readable_size
 from ...plan import Later, Plan
 from ...refs import NULL, Record
+from ...storage import Storage
 from ..vm.creation import UNFINISHED, working_name
 from ..vm.part import Subject
 from . import image_file
@@ -30,11 +32,10 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "disk_size": {"type": "str"},
     "replace": {"type": "bool", "default": False},
 }
-MARK = "domzero.xen:image"  # other_config of template and disk: the SHA-256 of the image
-WRITTEN = "domzero.xen:written"  # other_config of the disk: all of the image is in it
+MARK = f"{PREFIX}image"  # other_config of template and disk: the SHA-256 of the image
+WRITTEN = f"{PREFIX}written"  # other_config of the disk: all of the image is in it
 BASE = "Other install media"
 UPLOAD = "http/put_import_raw_vdi"  # as xapi calls the permission
-MEBIBYTE = 1 << 20
 Disk = tuple[str, Record]
 
 
@@ -69,65 +70,71 @@ class Imaging(Copying):
         return super().fits(begun) and (not self.wanted or begun["other_config"].get(MARK, self.checksum()) == self.checksum())
 
     # refusals -------------------------------------------------------------------------
-    def check(self, subject: Subject) -> None:
-        """Everything that stands against it. Sets what make() goes by. Raises InvalidChange, XenError."""
-        path, label = self.params["image"], self.vm.label
+    def check(self, subject: Subject) -> list[str]:
+        """Everything that stands against it; warnings. Sets what make() goes by. Raises InvalidChange, NotFound, XenError."""
+        path = self.params["image"]
         if self._of_the_file() != self.checksum():
             raise InvalidChange(
                 f"The image {path!r} has the SHA-256 {self._of_the_file()}, not {self.checksum()}.",
                 hint="Download it again, or correct sha256.",
             )
         image = image_file.inspect(path)
-        self._size = self._wanted_size(image.virtual_size)
-        self._sr = self._wanted_sr()
+        self._seen = image_file.contents(path, image)
+        self._refuse_source(subject)
+        storage = Storage(self.objects)
+        self._sr = storage.for_disks(self.params.get("sr"))
+        self._size = self._wanted_size(storage, image.virtual_size)
+        return [] if self._begun() else self._room(storage, path)
+
+    def _refuse_source(self, subject: Subject) -> None:
+        lacks = ""
         if not subject.record["HVM_boot_policy"]:
+            lacks = "whose VMs boot from a kernel, not a disk"
+        elif subject.new and self._disks(subject.vbds):
+            lacks = "which has disks of its own"
+        if lacks:
+            name = self.objects.get("VM", self.source())["name_label"]
             raise InvalidChange(
-                f"Template {label!r} cannot be made from an image and {self._source_name()!r}, whose VMs boot from a kernel, not a disk.",
+                f"Template {self.vm.label!r} cannot be made from an image and {name!r}, {lacks}.",
                 hint=f"Give another source, such as {BASE!r}.",
             )
-        if subject.new and self._disks(subject.vbds):
+        if self._seen.architecture not in ("", "x86_64", "x86"):
             raise InvalidChange(
-                f"Template {label!r} cannot be made from an image and {self._source_name()!r}, which has disks of its own.",
-                hint=f"Give another source, such as {BASE!r}.",
+                f"The image {self.params['image']!r} is made for {self._seen.architecture}; VMs of this pool have x86_64.",
+                hint="Take the one for amd64.",
             )
-        self._refuse_contents(image_file.contents(path, image))
 
-    def _source_name(self) -> str:
-        return str(self.objects.get("VM", self.source())["name_label"])
-
-    def _wanted_size(self, least: int) -> int:
+    def _wanted_size(self, storage: Storage, least: int) -> int:
+        label = f"of template {self.vm.label}"
         wanted = size(self.params["disk_size"]) if self.params.get("disk_size") else least
         if wanted < least:
-            raise InvalidChange(
-                f"disk_size of template {self.vm.label!r} is {wanted} bytes, the image has {least}.", hint="Give more, or nothing."
-            )
-        return -(-wanted // MEBIBYTE) * MEBIBYTE
+            told = f"{readable_size(wanted)}, the image has {readable_size(least)}"
+            raise InvalidChange(f"disk_size {label} is {told}.", hint="Give more, or nothing.")
+        storage.refuse_size(wanted, "vhd", label)
+        return storage.rounded(self._sr, wanted, "vhd")
 
-    def _wanted_sr(self) -> str:
-        """Raises NotFound, Ambiguous, InvalidChange."""
-        if self.params.get("sr"):
-            ref = self.objects.resolve("SR", self.params["sr"])
-        else:
-            ref = pool_of(self.objects)[1]["default_SR"]
-            if ref not in self.objects.all("SR"):
-                raise NotFound(f"The pool has no default SR for the disk of template {self.vm.label!r}.", hint="Give sr.")
-        sr = self.objects.get("SR", ref)
-        if sr["content_type"] == "iso":
-            raise InvalidChange(f"SR {sr['name_label']!r} holds ISO images, no disks.", hint="Give another sr.")
-        free = int(sr["physical_size"]) - int(sr["physical_utilisation"])
-        if not self._begun() and int(sr["physical_size"]) >= 0 and free < self._size:
+    def _room(self, storage: Storage, path: str) -> list[str]:
+        """Raises InvalidChange where the disk does not fit, or where not even what is in it does."""
+        warnings = storage.room([(self._sr, self._size)])
+        free, least = storage.free(self._sr), min(self._size, image_file.data_in(path))
+        if free is not None and least > free:
             raise InvalidChange(
-                f"SR {sr['name_label']!r} has {free} bytes free, fewer than the {self._size} of the disk of template {self.vm.label!r}.",
-                hint="Give another sr, or make room.",
+                f"{readable_size(least)} are in the image {path!r}, {readable_size(free)} are free in SR {storage.name(self._sr)!r}.",
+                hint="Take another SR, or make room.",
             )
-        return ref
+        return warnings
 
-    def _refuse_contents(self, seen: image_file.Contents) -> None:
-        if seen.architecture not in ("", "x86_64", "x86"):
+    def implied(self, want: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """What follows from the image where the task says nothing. Raises InvalidChange for firmware that cannot boot it."""
+        out: dict[str, t.Any] = {"provision_disks": self.params.get("provision_disks") or []}
+        can = [name for name, able in (("bios", self._seen.bios), ("uefi", self._seen.uefi)) if able]
+        if not can or want["firmware"] in can:
+            return out
+        if self.params.get("firmware"):
             raise InvalidChange(
-                f"The image {self.params['image']!r} is made for {seen.architecture}; VMs of this pool have x86_64.",
-                hint="Take the amd64 one.",
+                f"The image {self.params['image']!r} does not start with {want['firmware'].upper()}.", hint=f"Set firmware: {can[0]}."
             )
+        return {**out, "firmware": can[0]}
 
     # the disk ---------------------------------------------------------------------------
     def _begun(self) -> list[Disk]:
@@ -150,7 +157,8 @@ class Imaging(Copying):
             plan.add("VDI.destroy", ref, what=f"delete a disk that was begun for template {label!r}", slow=True)
         vdi = self._written(plan, chosen)
         if attached == NULL or attached in stale:
-            plan.add("VBD.create", self._drive(subject, vdi), what=f"attach the disk of template {label!r}")
+            drive = vbd_record(subject.ref, vdi, 0, "RW", bootable=True, unpluggable=False, other_config={OWNER: ""})
+            plan.add("VBD.create", drive, what=f"attach the disk of template {label!r}")
         if not chosen or chosen[1]["name_label"].endswith(UNFINISHED):
             plan.add("VDI.set_name_label", vdi, label, what=f"name the disk of template {label!r}")
 
@@ -165,7 +173,8 @@ class Imaging(Copying):
         return chosen, stale
 
     def _suits(self, vdi: Record) -> bool:
-        return bool(vdi["SR"] == self._sr and int(vdi["virtual_size"]) == self._size and vdi["other_config"][MARK] == self.checksum())
+        mark = vdi["other_config"][MARK]
+        return bool(vdi["SR"] == self._sr and same_size(int(vdi["virtual_size"]), self._size) and mark == self.checksum())
 
     def _written(self, plan: Plan, chosen: Disk | None) -> str | Later:
         label = self.vm.label
@@ -183,13 +192,6 @@ class Imaging(Copying):
             "name_label": working_name(self.vm.label), "name_description": "", "SR": self._sr, "virtual_size": self._size,
             "type": "system", "sharable": False, "read_only": False, "other_config": {MARK: self.checksum()}, "xenstore_data": {},
             "sm_config": {}, "tags": [],
-        }  # fmt: skip
-
-    def _drive(self, subject: Subject, vdi: str | Later) -> dict[str, t.Any]:
-        return {
-            "VM": subject.ref, "VDI": vdi, "userdevice": "0", "device": "", "bootable": True, "mode": "RW", "type": "Disk", "empty": False,
-            "unpluggable": False, "currently_attached": False, "other_config": {"owner": ""}, "qos_algorithm_type": "",
-            "qos_algorithm_params": {},
         }  # fmt: skip
 
     def _upload(self, vdi: str) -> None:

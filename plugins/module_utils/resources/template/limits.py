@@ -116,7 +116,17 @@ class Limits(Part):
         negative = [option for option, value in out.items() if LIMITS[option].type == "int" and value < 0]
         if negative:
             raise InvalidChange(f"limits.{negative[0]} of template {self.label!r} is {out[negative[0]]}.", hint="It is not less than 0.")
+        self._refuse_firmware(out)
         return {"limits": out}
+
+    def _refuse_firmware(self, limits: t.Mapping[str, t.Any]) -> None:
+        """This much of it is more than advice: such a guest does not start."""
+        wanted = self.params.get("firmware")
+        if wanted and limits.get(wanted) is False:
+            raise InvalidChange(
+                f"VMs of template {self.label!r} do not start with {wanted.upper()}: its limits say so.",
+                hint=f"Take another template, or say that it can (limits: {{{wanted}: true}}).",
+            )
 
     def change(self, plan: Plan, subject: Subject) -> None:
         have, want = plan.before["limits"], plan.after["limits"]

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
+from ...disks import OWNER
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import Objects, Record
 from ..vm.creation import is_default
 from ..vm.part import Subject
-
-OWNER = "owner"  # key of VBD.other_config: the disk goes with the VM (xen-api: xe's vm-uninstall, cli_operations.ml)
 
 
 def plan(plan_: Plan, objects: Objects, subject: Subject, label: str) -> None:

@@ -14,19 +14,22 @@ from ...plan import Plan
 from ...refs import Record
 from ...resource import Found
 from ..vm import Vm, is_guest
+from ..vm.boot import REPOSITORY, Boot
+from ..vm.cpus import Cpus
 from ..vm.creation import is_default
 from ..vm.fields import FIELDS, NAME
 from ..vm.labels import Labels
+from ..vm.memory import Memory
 from ..vm.part import Part, Subject
 from . import creation, imaging, removal
 from .creation import Conversion, is_template
 from .devices import devices
 from .imaging import MARK, Imaging
 from .limits import Limits
-from .wishes import METHODS, REPOSITORY, Install, Provision
+from .wishes import METHODS, Install, Provision
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels, Limits, Provision, Install)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Limits, Provision, Install)
 # of a VM's plain fields those that mean something before there is a VM
 PLAIN = ("description", "tags", "affinity", "actions_after_shutdown", "actions_after_reboot", "actions_after_crash", "xenstore_data")
 ROWS = tuple(field for field in FIELDS if field.option in PLAIN)
@@ -123,8 +126,8 @@ class Template(Vm):
         plan = Plan(self.look(subject), {})
         plan.after = self._wanted(plan.before, subject)
         if making.wanted:
-            making.check(subject)
-            plan.after["provision_disks"] = self.params.get("provision_disks") or []
+            plan.warnings += making.check(subject)
+            plan.after.update(making.implied(plan.after))
         self._refuse_name(plan, subject)
         for ref, record in stale.items():
             removal.plan(plan, self.objects, self.subject_of(Found(ref, record)), record["name_label"])

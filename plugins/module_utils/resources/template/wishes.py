@@ -13,11 +13,12 @@ from ...errors import InvalidChange
 from ...fields import size
 from ...plan import Plan
 from ...refs import Record
+from ..vm.boot import REPOSITORY
 from ..vm.part import Part, Subject
 
 # <provision><disk device="0" size="bytes" sr="uuid" bootable="true" type="system"/></provision> (xen-api: xapi_templates.ml)
 DISKS = "disks"
-REPOSITORY, METHODS = "install-repository", "install-methods"
+METHODS = "install-methods"
 TYPES = ("system", "user")
 SCHEMES = {"cdrom": "cdrom", "http": "http", "https": "http", "ftp": "ftp", "nfs": "nfs"}  # of a repository -> the method it needs
 DISK_OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -119,38 +120,31 @@ class Provision(Part):
 
 
 class Install(Part):
-    options: t.ClassVar[dict[str, dict[str, t.Any]]] = {
-        "install_repository": {"type": "str"},
-        "install_methods": {"type": "list", "elements": "str"},
-    }
+    options: t.ClassVar[dict[str, dict[str, t.Any]]] = {"install_methods": {"type": "list", "elements": "str"}}
 
     def observe(self, subject: Subject) -> dict[str, t.Any]:
-        other = subject.record["other_config"]
-        methods = [method.strip() for method in other.get(METHODS, "").split(",")]
-        return {"install_repository": other.get(REPOSITORY, ""), "install_methods": [method for method in methods if method]}
+        methods = [method.strip() for method in subject.record["other_config"].get(METHODS, "").split(",")]
+        return {"install_methods": [method for method in methods if method]}
 
     def desire(self, have: t.Mapping[str, t.Any], subject: Subject) -> dict[str, t.Any]:
-        out = dict(have)
-        for option in self.options:
-            if self.params.get(option) is not None:
-                out[option] = self.params[option]
-        self._check(out, have)
-        return out
-
-    def _check(self, want: t.Mapping[str, t.Any], have: t.Mapping[str, t.Any]) -> None:
-        odd = [method for method in want["install_methods"] if not re.fullmatch(r"[a-z0-9]+", method)]
-        if odd and want != have:
+        """install_repository is looked at, too: what it is set to is the business of how the VM boots."""
+        given = self.params.get("install_methods")
+        want = have["install_methods"] if given is None else given
+        odd = [method for method in want if not re.fullmatch(r"[a-z0-9]+", method)]
+        if odd and want != have["install_methods"]:
             raise InvalidChange(f"Template {self.label!r} cannot be installed by {odd[0]!r}.", hint="Known are cdrom, http, ftp, nfs, pxe.")
-        where = want["install_repository"]
-        if not where or where == have["install_repository"]:
-            return
+        where = self.params.get("install_repository")
+        if where and where != subject.record["other_config"].get(REPOSITORY):
+            self._check(where, want)
+        return {"install_methods": want}
+
+    def _check(self, where: str, methods: t.Sequence[str]) -> None:
         scheme = where.partition(":")[0].lower()
         if scheme not in SCHEMES or (scheme != "cdrom" and ":" not in where):
             raise InvalidChange(
                 f"install_repository of template {self.label!r} is {where!r}, which is none.",
                 hint="Give a URL that starts with http, https or ftp, nfs:SERVER:/PATH, or cdrom.",
             )
-        methods = want["install_methods"]
         if methods and SCHEMES[scheme] not in methods:
             raise InvalidChange(
                 f"Template {self.label!r} cannot be installed from {where!r}: it knows {', '.join(methods)}.",
@@ -158,9 +152,7 @@ class Install(Part):
             )
 
     def change(self, plan: Plan, subject: Subject) -> None:
-        other = subject.record["other_config"]
-        for option, key in (("install_repository", REPOSITORY), ("install_methods", METHODS)):
-            want = plan.after[option]
-            if plan.before[option] != want:
-                text = ",".join(want) if isinstance(want, list) else want
-                self.vm.set_key(plan, subject, "other_config", key, text or None, there=key in other)
+        want = plan.after["install_methods"]
+        if plan.before["install_methods"] != want:
+            there = METHODS in subject.record["other_config"]
+            self.vm.set_key(plan, subject, "other_config", METHODS, ",".join(want) or None, there=there)

@@ -87,7 +87,8 @@ class Boot(Part):
             raise InvalidChange(f"platform of VM {label!r} cannot hold {taken[0]!r}.", hint="It is an option of its own.")
         if want["firmware"] == "bios" and want["vtpm"] and (given.get("vtpm") or given.get("firmware")):
             raise InvalidChange(f"VM {label!r} cannot have a vTPM with BIOS firmware.", hint="Set firmware: uefi, or vtpm: false.")
-        if want["firmware"] == "bios" and given.get("secure_boot") == "true":
+        secure = [(options["firmware"], options["secure_boot"]) for options in (have, want)]
+        if secure[1] == ("bios", "true") and secure[0] != secure[1]:  # stock templates of PV guests have it
             raise InvalidChange(f"VM {label!r} cannot boot securely with BIOS firmware.", hint="Set firmware: uefi.")
         if want["domain_type"] == "hvm" and have["domain_type"] != "hvm" and not want["boot_order"]:
             raise InvalidChange(f"VM {label!r} is to become HVM without a boot_order.", hint="Give boot_order, such as cd.")
