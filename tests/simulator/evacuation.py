@@ -13,7 +13,7 @@ from .errors import Fault
 from .hosts import is_live
 
 if t.TYPE_CHECKING:
-    from .database import Database
+    from .database import Database, Record
     from .dispatch import Call
 
 VERSIONED = ("platform_version", "xapi_build", "xen")
@@ -55,7 +55,11 @@ def _version(text: str) -> list[int]:
 
 def is_older(db: Database, host: str, than: str) -> bool:
     """Whether a host's software is older in any of the compared versions."""
-    left, right = db.get("host", host)["software_version"], db.get("host", than)["software_version"]
+    return older(db.get("host", host)["software_version"], db.get("host", than)["software_version"])
+
+
+def older(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
+    """Whether one software_version is older than another in any of the compared versions."""
     return any(_version(left.get(key, "")) < _version(right.get(key, "")) for key in VERSIONED)
 
 
@@ -69,27 +73,36 @@ def _cannot_migrate(call: Call, vm: str) -> Fault | None:
     return vm_operations.refusal(call.db, vm, "pool_migrate")
 
 
-def cannot_boot(db: Database, vm: str, host: str) -> Fault | None:
+def cannot_boot(db: Database, vm: str, host: str, *, with_storage: bool = True, with_features: bool = True) -> Fault | None:
     """Why the VM can't run on the host, memory left out; None if it can."""
     if not is_live(db, host):
         return Fault("HOST_NOT_LIVE")
     record = db.get("host", host)
     if not record["enabled"] and db.get("VM", vm)["resident_on"] != host:
         return Fault("HOST_DISABLED", host)
-    version = db.get("VM", vm)["hardware_platform_version"]
-    known = record["virtual_hardware_platform_versions"]
-    if version not in known:
-        listed = f"[{'; '.join(map(str, known))}]"
-        return Fault("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(version))
-    return _lacks_features(db, vm, host) or _lacks_storage(db, vm, host) or _lacks_network(db, vm, host)
+    fault = lacks_platform(db.get("VM", vm), vm, record, host)
+    if not fault and with_features:
+        fault = lacks_features(db.get("VM", vm), vm, record, host)
+    if not fault and with_storage:
+        fault = _lacks_storage(db, vm, host)
+    return fault or _lacks_network(db, vm, host)
 
 
-def _lacks_features(db: Database, vm: str, host: str) -> Fault | None:
-    """A running or suspended VM keeps the CPU features it was booted with."""
-    if db.get("VM", vm)["power_state"] == "Halted":
+def lacks_platform(vm_record: Record, vm: str, record: Record, host: str) -> Fault | None:
+    """The virtual hardware must be one the host knows."""
+    version, known = vm_record["hardware_platform_version"], record["virtual_hardware_platform_versions"]
+    if version in known:
         return None
-    wanted = db.get("VM", vm)["last_boot_CPU_flags"].get("features", "")
-    offered = db.get("host", host)["cpu_info"].get("features_hvm", "")
+    listed = f"[{'; '.join(map(str, known))}]"
+    return Fault("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(version))
+
+
+def lacks_features(vm_record: Record, vm: str, record: Record, host: str) -> Fault | None:
+    """A running or suspended VM keeps the CPU features it was booted with."""
+    if vm_record["power_state"] == "Halted":
+        return None
+    wanted = vm_record["last_boot_CPU_flags"].get("features", "")
+    offered = record["cpu_info"].get("features_hvm", "")
     pairs = zip(wanted.split("-"), offered.split("-")) if wanted and offered else ()
     if any(int(w, 16) & ~int(o, 16) for w, o in pairs):
         return Fault("VM_INCOMPATIBLE_WITH_THIS_HOST", vm, host, "VM last booted on a CPU with features this host's CPU does not have.")

@@ -45,10 +45,10 @@ def machine(call: Call, host: str) -> Machine:
     return hosts.at_host(call, host)
 
 
-def wait(call: Call, seconds: float, *, start: float = 0.0, share: float = 1.0) -> None:
-    """Time passes in steps that tell how far the task is. Raises TASK_CANCELLED."""
+def wait(call: Call, seconds: float, *, start: float = 0.0, share: float = 1.0, sharing: t.Callable[[], int] = lambda: 1) -> None:
+    """Time passes in steps that tell how far the task is; ``sharing``: among how many it is divided. Raises TASK_CANCELLED."""
     for step in range(1, STEPS + 1):
-        call.sleep(seconds / STEPS)
+        call.sleep(seconds / STEPS * sharing())
         call.progress(start + share * step / STEPS)
 
 

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+import weakref
+from collections import Counter
 
 from . import evacuation, guest_power, operations, placement, power_states
 from . import networking as net
@@ -13,6 +16,7 @@ from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
     from .dispatch import Call
+    from .world import World
 
 
 def check_network(call: Call, network: str, host: str) -> None:
@@ -55,14 +59,28 @@ def check(call: Call, vm: str, host: str, options: t.Mapping[str, str]) -> None:
         check_network(call, network, host)
 
 
+_leaving: weakref.WeakKeyDictionary[World, Counter[str]] = weakref.WeakKeyDictionary()  # migrations that leave each host
+
+
+@contextlib.contextmanager
+def lane(call: Call, host: str) -> t.Iterator[t.Callable[[], int]]:
+    """Counts a migration among those of its host; gives how many share the wire now."""
+    busy = _leaving.setdefault(call.world, Counter())
+    busy[host] += 1
+    try:
+        yield lambda: busy[host]
+    finally:
+        busy[host] -= 1
+
+
 def relocate(call: Call, vm: str, host: str, task: str) -> None:
     """The guest's memory is sent while it runs; then it goes on there."""
     with guest_power.reserved(call, vm, host, "vm_migrate") as found:
         for vif in call.db.get("VM", vm)["VIFs"]:
             guest_power.attach_network(call.db, found, call.db.get("VIF", vif)["network"])
         source = call.db.get("VM", vm)["resident_on"]
-        with guest_power.same_domain(call, vm, task):
-            guest_power.wait(call, guest_power.image_seconds(call.db, vm))
+        with guest_power.same_domain(call, vm, task), lane(call, source) as sharing:
+            guest_power.wait(call, guest_power.image_seconds(call.db, vm), sharing=sharing)
         guest_power.refuse_down(found)
         power_states.to_host(found, vm)
     text = f"migrated from {guest_power.on_host(call, source)} to {guest_power.on_host(call, host)}"

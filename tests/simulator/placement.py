@@ -41,10 +41,13 @@ def _wrong_shadow(record: Record) -> Fault | None:
     return Fault("VALUE_NOT_SUPPORTED", "HVM_shadow_multiplier", f"{value:g}", "below 1") if value < 1 else None
 
 
-def refusal(db: Database, vm: str, host: str, *, with_memory: bool = True) -> Fault | None:
+def refusal(
+    db: Database, vm: str, host: str, *, with_memory: bool = True, with_storage: bool = True, with_features: bool = True
+) -> Fault | None:
     """Why the VM can't run on the host, or None; checks in xapi's order."""
     record = db.get("VM", vm)
-    return wrong_parameters(db, vm) or evacuation.cannot_boot(db, vm, host) or _too_small(db, vm, record, host, with_memory)
+    fault = wrong_parameters(db, vm) or evacuation.cannot_boot(db, vm, host, with_storage=with_storage, with_features=with_features)
+    return fault or _too_small(db, vm, record, host, with_memory)
 
 
 def _too_small(db: Database, vm: str, record: Record, host: str, with_memory: bool) -> Fault | None:

@@ -46,7 +46,10 @@ class NicSite:
 
 @dataclass(frozen=True)
 class HostSite:
-    """One host; the first network card is the management one. ``drivers`` and ``templates``: None means what the release has."""
+    """One host; the first network card is the management one. ``drivers`` and ``templates``: None means what the release has.
+
+    ``pool``: hosts that name the same one are a pool already, its first host the coordinator.
+    """
 
     name: str
     address: str
@@ -64,6 +67,7 @@ class HostSite:
     drivers: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
     places: tuple[Place, ...] = ()
+    pool: str = ""
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -173,7 +177,7 @@ def _host(r: Reader, common: _Common) -> HostSite:
         gateway=r.text("gateway", ""), cpus=r.inside("cpus", _cpus), local_storage=local_storage, power_on=r.text("power_on", ""),
         builtin_storage=r.flag("builtin_storage", True), hypervisor=r.flag("hypervisor", True), iscsi_iqn=initiator,
         drivers=_names(r, "drivers") or common.drivers,
-        templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)),
+        templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)), pool=r.text("pool", ""),
     )  # fmt: skip
 
 
@@ -237,15 +241,17 @@ def build(site: Site, *, speed: float = 1.0) -> World:
     world.segments = list(site.segments)
     world.guests = site.guests
     world.storage = site.storage()
-    pool: Pool | None = None
+    pools: dict[str, Pool] = {}
     for host in site.hosts:
-        machine = _machine(world, host, pool if site.joined and pool else world.new_pool())
+        name = host.pool or ("every host's" if site.joined else f"{host.name}'s own")
+        machine = _machine(world, host, pools.get(name) or world.new_pool())
         world.machines[machine.name] = machine
-        if machine.pool is pool:
+        if name in pools:
             fresh.add_member(machine)
         else:
             fresh.install(machine)
-        pool = machine.pool
+            machine.pool.db.set("pool", machine.pool.pool_ref, name_label=host.pool)
+        pools[name] = machine.pool
     return world
 
 
