@@ -29,16 +29,17 @@ def memory_capacity(objects: Objects, host: str) -> int:
     """Bytes of a host that hypervisor and control domain leave to guests."""
     total = int(hosts.metrics(objects, host).get("memory_total", 0)) - int(objects.get("host", host)["memory_overhead"])
     domains = [vm for vm in objects.all("VM").values() if vm["is_control_domain"] and vm["resident_on"] == host]
-    return max(0, total - sum(_held(vm) for vm in domains))
+    return max(0, total - sum(memory_held(vm) for vm in domains))
 
 
 def memory_free(objects: Objects, host: str) -> int:
     """Bytes left for one more guest; those there or on their way count with the least they may have."""
     there = [vm for vm in guests(objects).values() if host in (vm["resident_on"], vm["scheduled_to_be_resident_on"])]
-    return max(0, memory_capacity(objects, host) - sum(_held(vm) for vm in there))
+    return max(0, memory_capacity(objects, host) - sum(memory_held(vm) for vm in there))
 
 
-def _held(vm: Record) -> int:
+def memory_held(vm: Record) -> int:
+    """Bytes that a VM on a host counts for: the least it may have."""
     return int(vm["memory_dynamic_min"]) + int(vm["memory_overhead"])
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
@@ -87,6 +88,13 @@ class Lab:
             self.db.set(cls, ref, **fields)
         if cls == "VM":
             self("VM.update_allowed_operations", ref)
+
+    def moving(self, vm: str) -> None:
+        """Wait until a migration that was asked for has begun."""
+        end = time.monotonic() + 10
+        while not self("VM.get_current_operations", vm):
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
     def where(self, vm: str) -> str:
         return str(self("host.get_name_label", self("VM.get_resident_on", vm)))

@@ -233,6 +233,7 @@ def test_a_migration_under_way_is_waited_for(lab: Lab, run: Run) -> None:
     vm = lab.running()
     lab.sim.world.clock.set_speed(4)
     lab("Async.VM.pool_migrate", vm, lab.host("xcp01"), {"live": "true"})
+    lab.moving(vm)
     done = run("xen_vm_migrate", name="web1", host="xcp01")
     assert (done["changed"], done["operations"]) == (False, [])
     assert done["vm"]["host"] == "xcp01"
