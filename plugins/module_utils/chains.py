@@ -36,8 +36,11 @@ class Chains:
         return out
 
     def length(self, vdi: str) -> int:
-        """Images of a disk, itself included."""
-        return 1 + len(self.parents(vdi))
+        """Images of a disk, itself included; one that xapi knows only by its uuid until the SR is scanned counts too."""
+        parents = self.parents(vdi)
+        last = self.objects.all("VDI").get(parents[-1] if parents else vdi, {})
+        below = last.get("sm_config", {}).get(PARENT, "")
+        return 1 + len(parents) + (below != "" and below not in (self._by_uuid or {}))
 
     def longest(self, vdis: t.Iterable[str]) -> int:
         return max((self.length(vdi) for vdi in vdis), default=0)
