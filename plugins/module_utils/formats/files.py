@@ -106,21 +106,27 @@ class Landing:
     def _write(self, piece: memoryview) -> None:
         if not self.sparse:
             self._write_at(piece, self.size)
-            return
-        if is_zero(piece):
-            return
-        for at in range(0, len(piece), HOLE):
-            part = piece[at : at + HOLE]
-            if not is_zero(part):
-                self._write_at(part, self.size + at)
+        elif not is_zero(piece):
+            for at in range(0, len(piece), HOLE):
+                part = piece[at : at + HOLE]
+                if not is_zero(part):
+                    self._write_at(part, self.size + at)
+
+    def place(self, offset: int, piece: memoryview | bytes) -> None:
+        """Bytes that belong somewhere; such a file has no sha256, and its size has to be said at the end."""
+        try:
+            self._write_at(memoryview(piece), offset)
+        except OSError as e:
+            raise self._failed(e) from e
 
     def _write_at(self, piece: memoryview, offset: int) -> None:
         while piece:
             count = os.pwrite(self._fd, piece, offset)
             piece, offset = piece[count:], offset + count
 
-    def finish(self) -> None:
-        """All is there: to the disk with it, then the name."""
+    def finish(self, size: int | None = None) -> None:
+        """All is there: to the disk with it, then the name. size in bytes, where it does not follow from what was written."""
+        self.size = self.size if size is None else size
         try:
             os.ftruncate(self._fd, self.size)
             os.fsync(self._fd)
