@@ -20,6 +20,7 @@ from .errors import Fault
 from .faults import Cut
 from .handlers import Exchange, Refused, Reply
 from .schema import message_names
+from .streaming import ARRIVES, Arriving, Streamed, send
 
 if t.TYPE_CHECKING:
     from .server import Server
@@ -72,7 +73,7 @@ class Endpoint:
         """Opens the port; OSError if it is taken."""
         if self._listener is not None:
             return
-        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None)
+        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None, read_bufsize=ARRIVES)
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocol, self.machine.address, self.server.port, ssl=self._context, reuse_address=True
         )
@@ -190,13 +191,9 @@ class Endpoint:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        loop = asyncio.get_running_loop()
-
-        def pieces() -> t.Iterator[bytes]:
-            while chunk := asyncio.run_coroutine_threadsafe(request.content.readany(), loop).result():
-                yield chunk
-
-        exchange = Exchange(self.machine, "", request.method, request.path, dict(request.query), request.headers, pieces())
+        limit = self.machine.world.faults.transfer_limit(request.path)
+        arriving = Arriving(request, asyncio.get_running_loop(), limit)
+        exchange = Exchange(self.machine, "", request.method, request.path, dict(request.query), request.headers, arriving)
         try:
             reply = await self.server.thread(self._handle, exchange, route, dict(request.cookies))
         except Refused as e:
@@ -204,7 +201,7 @@ class Endpoint:
                 return web.Response(status=302, headers={**_NO_CACHE, "Location": self._with_port(e.detail)})
             asks = {"WWW-Authenticate": f'Basic realm="{route.realm}"'} if e.status == 401 else None
             return _page(e.status, e.detail, asks)
-        return await self._stream(request, reply)
+        return await self._stream(request, reply, limit if request.method == "GET" else None)
 
     def _with_port(self, url: str) -> str:
         """All hosts listen on the simulator's port, where real ones have 443."""
@@ -248,17 +245,18 @@ class Endpoint:
             return "", False
         raise Refused(401)
 
-    async def _stream(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    async def _stream(self, request: web.BaseRequest, reply: Reply, limit: int | None) -> web.StreamResponse:
         headers = {**_NO_CACHE, **reply.headers}
         if isinstance(reply.body, bytes):
             response = web.Response(status=reply.status, body=reply.body, headers=headers)
             response.force_close()
             return response
-        answer = web.StreamResponse(status=reply.status, headers=headers)
+        answer = Streamed(status=reply.status, headers=headers)
         answer.force_close()
-        await answer.prepare(request)
-        chunks = iter(reply.body)
-        while chunk := await self.server.thread(next, chunks, b""):
-            await answer.write(chunk)
-        await answer.write_eof()
+        sent = False
+        try:
+            await send(request, answer, iter(reply.body), self.server, limit)
+            sent = True
+        finally:
+            await self.server.thread(reply.finished, sent)
         return answer

@@ -54,6 +54,7 @@ class Faults:
     def __init__(self) -> None:
         self.triggers: list[Trigger] = []
         self.absent: set[str] = set()  # machines that don't come back
+        self.transfers: list[tuple[str, int]] = []  # HTTP path, and the bytes after which its next transfer is cut
 
     def add(self, kind: str, method: str | None, *, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> None:
         """fail, slow, cut-before or cut-after at the n-th call of a method (None: of any changing one), counted from now."""
@@ -85,6 +86,18 @@ class Faults:
         """Like cut_after, for the n-th changing call of any method."""
         self.add("cut-after", None, nth=nth)
 
+    def cut_transfer(self, path: str, size: int) -> None:
+        """The connection of the next transfer on an HTTP path ends after that many bytes of its body, in whichever direction it goes."""
+        self.transfers.append((path, size))
+
+    def transfer_limit(self, path: str) -> int | None:
+        """After how many bytes the transfer that begins is cut."""
+        found = next((fault for fault in self.transfers if fault[0] == path), None)
+        if found is None:
+            return None
+        self.transfers.remove(found)
+        return found[1]
+
     def keep_down(self, machine: str) -> None:
         """The host does not come back from its next reboot or power-on."""
         self.absent.add(machine)
@@ -96,6 +109,7 @@ class Faults:
     def clear(self) -> None:
         """Nothing goes wrong any more; hosts that stayed away may be powered on again."""
         self.triggers.clear()
+        self.transfers.clear()
         self.absent.clear()
 
     def strike(self, method: str, changing: bool) -> Strike:

@@ -59,6 +59,7 @@ class Place:
     serial: str = ""
     root: bool = False  # the system is installed on it
     images: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)  # of an image: the name of its data
     repositories: dict[str, Repository] = field(default_factory=dict)
 
     @property

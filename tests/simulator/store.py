@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 import typing as t
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from .clock import Clock
 from .database import Database
+from .disks.shelf import DISKS
 from .guest_agents import Guests
 from .storage import Storage
 from .world import Machine, Nic, Pool, World
@@ -122,6 +124,7 @@ class Store:
             self._db.execute(f"DELETE FROM {table}")
         self._storage = b""
         self._calls = 0
+        shutil.rmtree(self.folder / DISKS, ignore_errors=True)
 
     # loading ---------------------------------------------------------------------------------------------------------
     def load(self) -> World:

@@ -14,6 +14,7 @@ from . import behaviours, invariants
 from .agenda import ACTIONS, Agenda, scheduled
 from .clock import Clock
 from .database import Database, Record
+from .disks.shelf import Shelf
 from .faults import Faults
 from .guest_agents import Guests
 from .schema import Schema, load
@@ -157,6 +158,7 @@ class World:
         self.segments: list[str] = []
         self.guests = Guests()
         self.storage = Storage()  # servers and what was written to them; kept as its dump()
+        self.shelf = Shelf(lambda: self.folder)  # what is on the disks
         self.faults = Faults()
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.store: Store | None = None
@@ -239,6 +241,8 @@ class World:
         self._agenda.stop()
         self.stopped = True
         self.notify()
+        if self._temporary:
+            self._temporary.cleanup()
 
     @property
     def folder(self) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import vdi_operations
+from ..disks import access
 from ..errors import Fault
 from ..modeltypes import NULL
 from . import message
@@ -27,6 +28,12 @@ def copy_data(call: Call, size: int, start: float = 0.0, share: float = 1.0) -> 
         call.progress(start + share * step / STEPS)
 
 
+def copy_bytes(call: Call, vdi: str, target: str) -> None:
+    """The target gets the source's bytes."""
+    with access.writing(call.machine, target) as writer:
+        access.copy(access.chain(call.machine, vdi), writer)
+
+
 @message("VDI.copy")
 def copy(call: Call, vdi: str, sr: str, base_vdi: str, into_vdi: str) -> str:
     """A full copy in an SR, or over a disk that is there; what was made is removed when it fails."""
@@ -36,6 +43,7 @@ def copy(call: Call, vdi: str, sr: str, base_vdi: str, into_vdi: str) -> str:
         try:
             _refuse(call, target, record["virtual_size"])
             copy_data(call, record["virtual_size"])
+            copy_bytes(call, vdi, target)
         except Fault:
             if target != into_vdi and call.db.exists("VDI", target):
                 call.call("VDI.destroy", target)

@@ -22,11 +22,15 @@ if t.TYPE_CHECKING:
 
 @dataclass
 class Reply:
-    """The answer; ``body`` may come in pieces."""
+    """The answer; ``body`` may come in pieces. A request's own body may be read meanwhile: the status is out before.
+
+    ``finished`` is called in the end, whatever happened: with True when everything was sent.
+    """
 
     status: int = 200
-    body: bytes | t.Iterable[bytes] = b""
+    body: bytes | t.Iterator[bytes] = b""
     headers: dict[str, str] = field(default_factory=dict)
+    finished: t.Callable[[bool], None] = lambda _sent: None
 
 
 class Refused(Exception):

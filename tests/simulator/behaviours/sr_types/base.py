@@ -16,6 +16,7 @@ from ...storage import Disk, Place, Repository, Server
 
 if t.TYPE_CHECKING:
     from ...database import Database
+    from ...disks.shelf import Shelf
     from ...storage import Storage
     from ...world import Machine
 
@@ -40,6 +41,11 @@ class Context:
     def storage(self) -> Storage:
         """The world's storage."""
         return self.machine.world.storage
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is on the world's disks."""
+        return self.machine.world.shelf
 
     @property
     def sr_uuid(self) -> str:
@@ -168,6 +174,13 @@ class Driver:
     def vdi_introduce(self, ctx: Context, location: str, wanted: Disk) -> Disk:
         """A disk that is there already gets a record."""
         raise backend(38)
+
+    def layers(self, ctx: Context, location: str) -> list[str]:
+        """Which layers of data a disk consists of, the newest first; none for one that is read as zeros."""
+        return [location]
+
+    def grow(self, ctx: Context, location: str, blocks: int) -> None:
+        """So many blocks are about to be written for the first time; 44 when there is no space for them."""
 
     def vdi_set(self, ctx: Context, location: str, **values: t.Any) -> None:
         """Names and flags the medium keeps."""

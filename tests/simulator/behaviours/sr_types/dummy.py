@@ -48,7 +48,8 @@ class Dummy(Driver):
         return replace(wanted, uuid=uuid, location=uuid, physical_utilisation=wanted.virtual_size, sm_config={**wanted.sm_config, **note})
 
     def vdi_delete(self, ctx: Context, location: str) -> None:
-        """Only the record goes."""
+        """Only the record goes, and what was written."""
+        ctx.shelf.drop(location)
 
     def vdi_resize(self, ctx: Context, location: str, size: int) -> Disk:
         """Up and down."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ...sm_errors import backend
 from ...storage import Disk, Place
-from .base import Context, Driver
+from .base import Context, Driver, new_uuid
 from .nfs import check_version
 from .smb import share_of, split
 
@@ -114,12 +114,20 @@ class Iso(Driver):
         if self._inside(ctx) + name in place.images:
             raise backend(78, "the file is there already")
         place.images[self._inside(ctx) + name] = wanted.virtual_size
+        place.contents[self._inside(ctx) + name] = new_uuid()
         stamp = {"created": ctx.machine.world.clock.iso()}
         return replace(wanted, location=name, physical_utilisation=0, read_only=False, sm_config={**wanted.sm_config, **stamp})
 
     def vdi_delete(self, ctx: Context, location: str) -> None:
         """The file goes."""
-        self.place(ctx).images.pop(self._inside(ctx) + location, None)
+        place, name = self.place(ctx), self._inside(ctx) + location
+        place.images.pop(name, None)
+        ctx.shelf.drop(place.contents.pop(name, ""))
+
+    def layers(self, ctx: Context, location: str) -> list[str]:
+        """What was written to an image that was made here; what others are is not known."""
+        name = self.place(ctx).contents.get(self._inside(ctx) + location)
+        return [name] if name else []
 
     def vdi_set(self, ctx: Context, location: str, **values: object) -> None:
         """A file has no other names."""

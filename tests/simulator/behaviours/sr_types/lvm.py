@@ -17,6 +17,7 @@ class Lvm(VhdDriver):
 
     types: tuple[str, ...] = ("lvm",)
     keeps_names = True
+    unit = EXTENT
 
     def empty(self, ctx: Context, virtual_size: int) -> int:
         """Whole extents."""

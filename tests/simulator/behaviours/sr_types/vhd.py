@@ -39,8 +39,15 @@ def full(virtual_size: int) -> int:
     return virtual_size + metadata(LARGEST) + round_up(virtual_size, BLOCK) // BLOCK * 4096
 
 
+def written(virtual_size: int, blocks: int) -> int:
+    """Bytes of a VHD with so many blocks."""
+    return metadata(virtual_size) + blocks * (BLOCK + 4096)
+
+
 class VhdDriver(Driver):
     """Creates, snapshots, resizes; a subclass says where and how much a disk takes."""
+
+    unit = 1  # bytes the medium gives at a time
 
     def empty(self, ctx: Context, virtual_size: int) -> int:
         """What a disk without data takes."""
@@ -71,9 +78,12 @@ class VhdDriver(Driver):
 
     def delete(self, ctx: Context) -> None:
         """SR_NOT_EMPTY while disks are left on the medium, even if the pool has no record of them."""
-        if any(disk.managed for disk in self.repository(ctx).disks.values()):
+        held = self.repository(ctx).disks
+        if any(disk.managed for disk in held.values()):
             raise backend(39)
         super().delete(ctx)
+        for location in held:
+            ctx.shelf.drop(location)
 
     # disks -----------------------------------------------------------------------------------------------------------
     def vdi_create(self, ctx: Context, wanted: Disk) -> Disk:
@@ -101,11 +111,12 @@ class VhdDriver(Driver):
         """What only this disk needed of its chain goes with it."""
         repository, disk = self._disk(ctx, location)
         del repository.disks[location]
+        ctx.shelf.drop(location)
         parent = disk.sm_config.get(PARENT)
         if parent in repository.disks:
-            self._coalesce(repository, repository.disks[parent])
+            self._coalesce(ctx, repository, repository.disks[parent])
 
-    def _coalesce(self, repository: Repository, base: Disk) -> None:
+    def _coalesce(self, ctx: Context, repository: Repository, base: Disk) -> None:
         """A hidden base copy with one child left melts into it, with none it goes."""
         children = [d for d in repository.disks.values() if d.sm_config.get(PARENT) == base.uuid]
         if len(children) > 1:
@@ -113,10 +124,14 @@ class VhdDriver(Driver):
         del repository.disks[base.location]
         above = base.sm_config.get(PARENT)
         for child in children:
-            child.physical_utilisation = max(child.physical_utilisation, base.physical_utilisation)
+            ctx.shelf.merge(child.location, base.location)
+            held = self.taken(child, ctx.shelf.node(child.location).count())
+            child.physical_utilisation = max(child.physical_utilisation, base.physical_utilisation, held)
             child.sm_config = {k: v for k, v in child.sm_config.items() if k != PARENT} | ({PARENT: above} if above else {})
-        if not children and above in repository.disks:
-            self._coalesce(repository, repository.disks[above])
+        if not children:
+            ctx.shelf.drop(base.location)
+            if above in repository.disks:
+                self._coalesce(ctx, repository, repository.disks[above])
 
     def vdi_resize(self, ctx: Context, location: str, size: int) -> Disk:
         """79 when the disk would shrink."""
@@ -131,30 +146,59 @@ class VhdDriver(Driver):
         return disk
 
     def vdi_snapshot(self, ctx: Context, location: str, wanted: Disk) -> Disk:
-        """The data becomes a hidden base copy, disk and snapshot stand on it; 109 when the chain gets too long."""
+        """What is not written to needs no more than an empty disk."""
+        return self._branch(ctx, location, wanted, self.empty)
+
+    def vdi_clone(self, ctx: Context, location: str, wanted: Disk) -> Disk:
+        """A snapshot that is as large as a disk in use."""
+        return self._branch(ctx, location, wanted, self.writable)
+
+    def _branch(self, ctx: Context, location: str, wanted: Disk, size: t.Callable[[Context, int], int]) -> Disk:
+        """The data becomes a hidden base copy, disk and copy stand on it; 109 when the chain gets too long."""
         repository, disk = self._disk(ctx, location)
         if self._depth(repository, disk) >= LONGEST_CHAIN:
             raise backend(109)
-        empty = self.empty(ctx, disk.virtual_size)
-        self._need(ctx, empty)
+        left, taken = self._deflated(ctx, disk), size(ctx, disk.virtual_size)
+        leaf = self.writable(ctx, disk.virtual_size)
+        self._need(ctx, left + leaf + taken - disk.physical_utilisation)
         base = self._new(
-            virtual_size=disk.virtual_size, physical_utilisation=disk.physical_utilisation, name_label="base copy",
+            virtual_size=disk.virtual_size, physical_utilisation=left, name_label="base copy",
             read_only=True, managed=False, type=disk.type, sm_config=dict(disk.sm_config),
         )  # fmt: skip
+        ctx.shelf.split(location, base.location)
         disk.sm_config = {**disk.sm_config, PARENT: base.uuid}
-        disk.physical_utilisation = self.writable(ctx, disk.virtual_size)
+        disk.physical_utilisation = leaf
         uuid = new_uuid()
-        copy = replace(wanted, uuid=uuid, location=uuid, virtual_size=disk.virtual_size, physical_utilisation=empty)
+        copy = replace(wanted, uuid=uuid, location=uuid, virtual_size=disk.virtual_size, physical_utilisation=taken)
         copy.sm_config = {**self.describe(copy), PARENT: base.uuid}
         repository.disks |= {base.location: base, uuid: self.kept(copy)}
         return copy
 
-    def vdi_clone(self, ctx: Context, location: str, wanted: Disk) -> Disk:
-        """A snapshot that is as large as a disk in use."""
-        copy = self.vdi_snapshot(ctx, location, wanted)
-        copy.physical_utilisation = self.writable(ctx, copy.virtual_size)
-        self.repository(ctx).disks[copy.location].physical_utilisation = copy.physical_utilisation
-        return copy
+    def _deflated(self, ctx: Context, disk: Disk) -> int:
+        """What a disk takes that nobody will write to any more: a thick one gives back what holds no data."""
+        thick = self.writable(ctx, disk.virtual_size) > self.empty(ctx, disk.virtual_size)
+        return self.taken(disk, ctx.shelf.node(disk.location).count()) if thick else disk.physical_utilisation
+
+    def layers(self, ctx: Context, location: str) -> list[str]:
+        """The disk and the base copies it stands on."""
+        repository, disk = self._disk(ctx, location)
+        found = [location]
+        while (parent := disk.sm_config.get(PARENT)) in repository.disks:
+            disk = repository.disks[parent]
+            found.append(disk.location)
+        return found
+
+    def grow(self, ctx: Context, location: str, blocks: int) -> None:
+        """A thick disk has its space already."""
+        _repository, disk = self._disk(ctx, location)
+        wanted = self.taken(disk, ctx.shelf.node(location).count() + blocks)
+        if wanted > disk.physical_utilisation:
+            self._need(ctx, wanted - disk.physical_utilisation)
+            disk.physical_utilisation = wanted
+
+    def taken(self, disk: Disk, blocks: int) -> int:
+        """What a disk with so many blocks takes at least."""
+        return round_up(written(disk.virtual_size, blocks), self.unit)
 
     def _depth(self, repository: Repository, disk: Disk) -> int:
         depth, parent = 0, disk.sm_config.get(PARENT)
