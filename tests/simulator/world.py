@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import behaviours, invariants
+from . import behaviours, invariants, snapshot_schedules
 from .agenda import ACTIONS, Agenda, scheduled
 from .clock import Clock
 from .database import Database, Record
@@ -231,6 +231,8 @@ class World:
         with self.lock:
             self.clock.set_speed(speed)
             self._agenda.wake()
+            if speed and any(pool.db.all("VMSS") for pool in self.pools):
+                snapshot_schedules.arm(self)
 
     def sleep(self, seconds: float) -> None:
         """Virtual seconds pass for the caller; what is due meanwhile happens. Call with the lock held."""

@@ -19,8 +19,8 @@ if t.TYPE_CHECKING:
 VCPU_ORDER = "VCPU values must satisfy: 0 < VCPUs_at_startup \N{LESS-THAN OR EQUAL TO} VCPUs_max"
 PLAIN_MAPS = ("platform", "other_config")
 PLAIN = (
-    "actions_after_crash", "order", "start_delay", "shutdown_delay", "has_vendor_device", "suspend_VDI", "snapshot_schedule",
-    "protection_policy", "groups",
+    "actions_after_crash", "order", "start_delay", "shutdown_delay", "has_vendor_device", "suspend_VDI",
+    "protection_policy",
 )  # fmt: skip
 
 

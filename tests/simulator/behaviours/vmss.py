@@ -1,0 +1,136 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshot schedules. Rules: xen-api ocaml/xapi/xapi_vmss.ml, map_check.ml."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import snapshot_schedules
+from ..errors import Fault
+from ..modeltypes import NULL
+from ..snapshot_schedules import DAYS, DEFAULTS, KEYS
+from ..vm_running import refresh
+from . import message
+
+if t.TYPE_CHECKING:
+    from ..database import Record
+    from ..dispatch import Call
+
+FEWEST, MOST = 1, 10
+VALUES = {"hour": {str(hour) for hour in range(24)}, "min": {"0", "15", "30", "45"}}
+
+
+def _refuse_number(value: int) -> None:
+    if not FEWEST <= value <= MOST:
+        raise Fault("INVALID_VALUE", "retained_snapshots", str(value))
+
+
+def _refuse_pair(key: str, value: str) -> None:
+    """Raises INVALID_VALUE [schedule:key, value]."""
+    if key == "days":
+        fine = bool(value) and {day.strip().capitalize() for day in value.split(",")} <= set(DAYS)
+    else:
+        fine = value in VALUES.get(key, ())
+    if not fine:
+        raise Fault("INVALID_VALUE", f"schedule:{key}", value)
+
+
+def _complete(frequency: str, schedule: t.Mapping[str, str]) -> dict[str, str]:
+    """The keys the frequency needs, the missing ones as they usually are."""
+    for key, value in schedule.items():
+        _refuse_pair(key, value)
+    return {**{key: DEFAULTS[key] for key in KEYS[frequency]}, **schedule}
+
+
+def _refuse_kind(call: Call, kind: str) -> None:
+    restrictions = call.pool.pool["restrictions"]
+    if restrictions.get("restrict_vmss") == "true":
+        raise Fault("LICENCE_RESTRICTION", "VMSS")
+    if kind == "checkpoint" and restrictions.get("restrict_checkpoint") == "true":
+        raise Fault("LICENCE_RESTRICTION", "Checkpoint")
+
+
+@message("VMSS.create")
+def create(call: Call, record: Record) -> str:
+    """Runs from its next moment on."""
+    _refuse_kind(call, record["type"])
+    _refuse_number(record["retained_snapshots"])
+    schedule = _complete(record["frequency"], record["schedule"])
+    vmss = call.db.create("VMSS", **{**record, "schedule": schedule})
+    snapshot_schedules.arm(call.world)
+    return vmss
+
+
+@message("VMSS.destroy")
+def destroy(call: Call, self: str) -> None:
+    """Not while a VM has it. Raises VMSS_HAS_VM."""
+    if call.db.get("VMSS", self)["VMs"]:
+        raise Fault("VMSS_HAS_VM")
+    call.db.destroy("VMSS", self)
+
+
+@message("VMSS.snapshot_now")
+def snapshot_now(call: Call, vmss: str) -> str:
+    """Of all its VMs; what went wrong is told by messages."""
+    _refuse_kind(call, call.db.get("VMSS", vmss)["type"])
+    return str(snapshot_schedules.take(call, vmss))
+
+
+@message("VMSS.set_type")
+def set_type(call: Call, self: str, value: str) -> None:
+    """Disks only, or memory too."""
+    _refuse_kind(call, value)
+    call.db.set("VMSS", self, type=value)
+
+
+@message("VMSS.set_frequency")
+def set_frequency(call: Call, self: str, value: str) -> None:
+    """The schedule gets the keys it lacks."""
+    call.db.set("VMSS", self, frequency=value, schedule=_complete(value, call.db.get("VMSS", self)["schedule"]))
+
+
+@message("VMSS.set_schedule")
+def set_schedule(call: Call, self: str, value: dict[str, str]) -> None:
+    """min (0, 15, 30, 45), hour, days (Monday,Tuesday...)."""
+    call.db.set("VMSS", self, schedule=_complete(call.db.get("VMSS", self)["frequency"], value))
+
+
+@message("VMSS.add_to_schedule")
+def add_to_schedule(call: Call, self: str, key: str, value: str) -> None:
+    """One key, there before or not."""
+    _refuse_pair(key, value)
+    call.db.add_to_map("VMSS", self, "schedule", key, value)
+
+
+@message("VMSS.remove_from_schedule")
+def remove_from_schedule(call: Call, self: str, key: str) -> None:
+    """Not one the frequency needs. Raises INVALID_VALUE."""
+    if key in KEYS[call.db.get("VMSS", self)["frequency"]]:
+        raise Fault("INVALID_VALUE", f"schedule:{key}", "")
+    call.db.remove_from_map("VMSS", self, "schedule", key)
+
+
+@message("VMSS.set_retained_snapshots")
+def set_retained_snapshots(call: Call, self: str, value: int) -> None:
+    """1 to 10 of each VM; the rest goes with the next snapshot."""
+    _refuse_number(value)
+    call.db.set("VMSS", self, retained_snapshots=value)
+
+
+@message("VMSS.set_last_run_time")
+def set_last_run_time(call: Call, self: str, value: str) -> None:
+    """What counts as done."""
+    call.db.set("VMSS", self, last_run_time=value)
+
+
+@message("VM.set_snapshot_schedule")
+def set_snapshot_schedule(call: Call, self: str, value: str) -> None:
+    """Of a VM, not of a template or snapshot."""
+    record = call.db.get("VM", self)
+    if value != NULL:
+        call.db.get("VMSS", value)
+        if record["is_control_domain"] or record["is_a_template"]:
+            raise Fault("OPERATION_NOT_ALLOWED", "Only VMs have snapshot schedules")
+    call.db.set("VM", self, snapshot_schedule=value)
+    refresh(call.db, self)
