@@ -47,7 +47,7 @@ def _reached(theirs: Objects, host: str, network: str) -> Reasons:
 def obstacles(ours: Objects, ref: str, theirs: Objects, host: str, *, copy: bool) -> list[Reason]:
     """What else speaks against moving or copying a VM into another pool."""
     vm = ours.get("VM", ref)
-    return [*_older(ours, vm, theirs, host), *_there(vm, theirs, copy=copy), *_macs(ours, vm, theirs, copy=copy), *_copied(vm, copy=copy)]
+    return [*_older(ours, vm, theirs, host), *_there(vm, theirs, copy=copy), *_seed(vm, theirs, copy=copy), *_copied(vm, copy=copy)]
 
 
 def _older(ours: Objects, vm: Record, theirs: Objects, host: str) -> Reasons:
@@ -65,14 +65,14 @@ def _there(vm: Record, theirs: Objects, *, copy: bool) -> Reasons:
         yield Reason("DUPLICATE_VM", text, "It is the rest of a migration that broke off, or a copy: remove one of the two.")
 
 
-def _macs(ours: Objects, vm: Record, theirs: Objects, *, copy: bool) -> Reasons:
-    mine = {ours.get("VIF", vif)["MAC"].lower() for vif in vm["VIFs"]}
-    vms = theirs.all("VM")
-    for vif in theirs.all("VIF").values():
-        owner = vms.get(vif["VM"], {})
-        if not copy and vif["MAC"].lower() in mine and owner.get("uuid") != vm["uuid"] and not owner.get("is_a_snapshot", True):
-            yield Reason("DUPLICATE_MAC_SEED", f"VM {owner['name_label']!r} of the other pool has the MAC address {vif['MAC']} as well.",
-                         "Give one of the two another address.")  # fmt: skip
+def _seed(vm: Record, theirs: Objects, *, copy: bool) -> Reasons:
+    """Its MAC addresses are made from a seed, which no two VMs of a pool may share (xen-api: ocaml/xapi/import.ml)."""
+    seed = vm["other_config"].get("mac_seed")
+    for other in theirs.all("VM").values():
+        same = seed and other["other_config"].get("mac_seed") == seed and other["uuid"] != vm["uuid"]
+        if same and not copy and not other["is_a_snapshot"]:
+            yield Reason("DUPLICATE_MAC_SEED", f"VM {other['name_label']!r} of the other pool makes its MAC addresses from the same seed.",
+                         "It is a copy of this one: remove one of the two, or change mac_seed in its other_config.")  # fmt: skip
 
 
 def _copied(vm: Record, *, copy: bool) -> Reasons:

@@ -18,8 +18,9 @@ PLAIN: dict[str, t.Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {},
 class Lab:
     """A pool of a simulator; shared: an NFS SR that all hosts have."""
 
-    def __init__(self, sim: InProcess, session: Session, pool: int = 0):
-        self.sim, self.session, self.pool = sim, session, sim.world.pools[pool]
+    def __init__(self, sim: InProcess, session: Session, pool: str = "", filer: str = "127.10.0.10"):
+        self.sim, self.session, self.filer = sim, session, filer
+        self.pool = sim.world.machines[pool].pool if pool else sim.world.pools[0]
 
     def __call__(self, method: str, *params: t.Any) -> t.Any:
         return self.session.call(method, *params)
@@ -46,7 +47,7 @@ class Lab:
         found = self("SR.get_by_name_label", name)
         if found:
             return str(found[0])
-        where = {"server": "127.10.0.10", "serverpath": path}
+        where = {"server": self.filer, "serverpath": path}
         master = self("pool.get_master", self("pool.get_all")[0])
         return str(self("SR.create", master, where, 0, name, "", "nfs", "user", True, {}))
 
