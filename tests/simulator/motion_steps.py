@@ -12,6 +12,7 @@ import typing as t
 from . import cloning, guest_power, motion_crossing, power_states, vdi_operations, vm_running
 from .behaviours.vdi import driver
 from .behaviours.vdi_copy import BYTES_PER_SECOND
+from .disks import access
 from .errors import Fault
 from .migration import lane
 from .modeltypes import NULL
@@ -149,3 +150,5 @@ def _eject_unseen(db: Database, vbd: str, host: str) -> None:
 
 def copy_contents(call: Call, vdi: str, there: Call, copy: str) -> None:
     """What is on the disk is on its copy."""
+    with access.writing(there.machine, copy) as writer:
+        access.copy(access.chain(call.machine, vdi), writer)

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import invariants, site
+from ansible_collections.domzero.xen.tests.simulator.disks import access
 from ansible_collections.domzero.xen.tests.simulator.modeltypes import NULL
 from ansible_collections.domzero.xen.tests.simulator.world import World
 
@@ -202,6 +203,19 @@ def test_a_host_that_takes_a_vm_needs_an_address_on_the_network(pools: Pools) ->
     assert east.refused("host.migrate_receive", east.host, network, {}) == ["PIF_HAS_NO_NETWORK_CONFIGURATION", eth1]
     assert east.refused("host.migrate_receive", east.host, lonely, {}) == ["HOST_CANNOT_ATTACH_NETWORK", east.host, lonely]
     assert east.refused("VM.migrate_send", _vm(east, east.sr), {}, True, {}, {}, {}) == ["INTERNAL_ERROR", "Not_found"]
+
+
+def test_what_is_on_a_disk_goes_with_it(pools: Pools) -> None:
+    east, west = pools
+    vm = _vm(east, _local(east, east.host))
+    (disk,) = _disks(east, vm)
+    with _world(pools).lock, access.writing(east.machine, disk) as writer:
+        writer.write(4 << 20, b"hello")
+    moved = east("VDI.pool_migrate", disk, _nfs(east, "/export/east"), {})
+    arrived = east("VM.migrate_send", *_crossing(pools, vm))
+    assert not east.db.exists("VDI", moved)
+    with _world(pools).lock:
+        assert access.chain(west.machine, _disks(west, arrived)[0]).read(4 << 20, 5) == b"hello"
 
 
 # to another pool -----------------------------------------------------------------------------------------------------
