@@ -64,7 +64,7 @@ def inspect(path: str) -> images.Image:
         )
     if image.format == "raw":
         _refuse_no_disk(path, head, image.size)
-    elif image.format not in TAKEN and not shutil.which("qemu-img"):
+    elif (image.format not in TAKEN or _is_fixed(path)) and not shutil.which("qemu-img"):
         raise InvalidChange(
             f"The image {path!r} has to be converted, and qemu-img is missing where the task runs.",
             hint="Install it (Debian: qemu-utils, Fedora and EL: qemu-img), or give the image as raw or VHD.",
@@ -129,6 +129,21 @@ def _first_sectors(path: str, image: images.Image) -> bytes:
 
 @contextlib.contextmanager
 def as_taken(path: str) -> t.Iterator[tuple[Path, str]]:
-    """The file to send to the host and its format; of an image that has to be converted a copy that lasts for the block."""
+    """The file to send to the host and its format; of an image that has to be converted a copy that lasts for the block.
+
+    xapi reads a VHD from its beginning, where a fixed one says nothing of itself (xen-api: ocaml/libs/vhd, Vhd_input).
+    """
+    if _is_fixed(path):
+        with tempfile.TemporaryDirectory(prefix="domzero.") as folder:
+            copy = Path(folder, "disk.vhd")
+            images.convert(path, copy, "vhd", source_format="vhd")
+            yield copy, "vhd"
+        return
     with images.as_format(path, TAKEN) as file:
         yield file, images.identify(file).format
+
+
+def _is_fixed(path: str) -> bool:
+    with open(path, "rb") as file:
+        starts = file.read(8)
+    return images.identify(path).format == "vhd" and starts != b"conectix"

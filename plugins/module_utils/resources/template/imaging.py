@@ -136,11 +136,17 @@ class Imaging(Copying):
             )
         return {**out, "firmware": can[0]}
 
+    def clear(self, plan: Plan) -> None:
+        """What was begun and nobody goes on with."""
+        for ref, _record in self._begun():
+            plan.add("VDI.destroy", ref, what=f"delete a disk that was begun for template {self.vm.label!r}", slow=True)
+
     # the disk ---------------------------------------------------------------------------
     def _begun(self) -> list[Disk]:
-        """Disks that an interrupted run has left, attached or not; the whole ones first."""
-        name = working_name(self.vm.label)
-        found = [(ref, r) for ref, r in self.objects.all("VDI").items() if r["name_label"] == name and MARK in r["other_config"]]
+        """Disks that an interrupted run has left and nobody has; the whole ones first."""
+        name, storage = working_name(self.vm.label), Storage(self.objects)
+        rows = self.objects.all("VDI").items()
+        found = [(ref, r) for ref, r in rows if r["name_label"] == name and MARK in r["other_config"] and not storage.vbds(ref)]
         return sorted(found, key=lambda row: WRITTEN not in row[1]["other_config"])
 
     def make(self, plan: Plan, subject: Subject) -> None:
@@ -167,9 +173,9 @@ class Imaging(Copying):
         if attached != NULL and attached in self.objects.all("VDI"):
             chosen: Disk | None = (attached, self.objects.get("VDI", attached))
         else:
-            good = [d for d in self._begun() if not d[1]["VBDs"] and self._suits(d[1])]
+            good = [d for d in self._begun() if self._suits(d[1])]
             chosen = good[0] if good else None
-        stale = [ref for ref, record in self._begun() if not record["VBDs"] and (not chosen or ref != chosen[0])]
+        stale = [ref for ref, _record in self._begun() if not chosen or ref != chosen[0]]
         return chosen, stale
 
     def _suits(self, vdi: Record) -> bool:

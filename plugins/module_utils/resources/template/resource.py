@@ -188,4 +188,5 @@ class Template(Vm):
             gone += [Found(ref, record) for ref, record in self.unfinished().items()]
         for one in gone:
             removal.plan(plan, self.objects, self.subject_of(one), self.label)
+        self.making.clear(plan)
         return plan
