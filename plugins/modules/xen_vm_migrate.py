@@ -113,44 +113,54 @@ EXAMPLES = r"""
 - name: To another host
   domzero.xen.xen_vm_migrate:
     name: web1
-    host: xcp01
+    host: east1
 
-- name: Over the storage network, without the disc in its drive
+- name: Back over the storage network, without the disc in its drive
   domzero.xen.xen_vm_migrate:
     name: web1
-    host: xcp00
+    host: east0
     network: Storage
     eject_cd: true
 
 - name: Its disks into another SR, while it runs
   domzero.xen.xen_vm_migrate:
     name: web1
-    sr: NFS vms
+    sr: NFS fast
 
 - name: To another host and its local storage
   domzero.xen.xen_vm_migrate:
     name: web1
-    host: xcp01
+    host: east1
     sr: Local storage
 
-- name: To another pool
+- name: A copy of a halted VM in another pool
+  domzero.xen.xen_vm_migrate:
+    name: mail
+    copy: true
+    sr: Local storage
+    to:
+      hostname: "{{ west.hostname }}"
+      password: "{{ west.password }}"
+      fingerprint: "{{ west.fingerprint }}"
+
+- name: To another pool, where the networks have other names
   domzero.xen.xen_vm_migrate:
     name: web1
-    host: west1
-    networks: {Pool-wide network associated with eth0: Pool-wide network associated with eth1}
+    host: west0
+    networks: {Storage: Pool-wide network associated with eth1}
     srs: {Local storage: Local storage}
     to:
-      hostname: "{{ other.hostname }}"
-      password: "{{ other.password }}"
-      fingerprint: "{{ other.fingerprint }}"
+      hostname: "{{ west.hostname }}"
+      password: "{{ west.password }}"
+      fingerprint: "{{ west.fingerprint }}"
 
-- name: What prevents it
+- name: What would prevent it
   domzero.xen.xen_vm_migrate:
     name: web2
-    host: xcp01
+    host: east1
   check_mode: true
   register: asked
-  failed_when: asked is failed and asked.reasons is not defined
+  failed_when: false # asked.reasons tells
 """
 
 RETURN = r"""
