@@ -51,6 +51,12 @@ def _requests(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     power = verbs.add_parser("power", help="pull a host's plug, or put it back")
     power.add_argument("host")
     power.add_argument("on", choices=("on", "off"))
+    write = verbs.add_parser("write", help="a guest writes bytes that follow from a seed to its disk")
+    write.add_argument("vdi", metavar="VDI", help="its uuid")
+    for number in ("offset", "size"):
+        write.add_argument(number, type=int, metavar={"size": "BYTES"}.get(number, number.upper()))
+    write.add_argument("seed", metavar="SEED")
+    verbs.add_parser("digest", help="SHA-256 of all bytes of a disk").add_argument("vdi", metavar="VDI", help="its uuid")
     _faults(verbs.add_parser("fault", help="something is to go wrong").add_subparsers(dest="kind", required=True))
 
 
@@ -67,6 +73,9 @@ def _faults(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         parser.add_argument("--nth", type=int, default=1, metavar="N", help="counted from now (default: 1)")
     fail.add_argument("error", nargs="+", metavar="CODE [PARAM ...]")
     slow.add_argument("seconds", type=float, help="on the virtual clock")
+    cut = kinds.add_parser("cut-transfer", help="the connection of the next transfer on an HTTP path ends in the middle")
+    cut.add_argument("method", metavar="PATH", help="/export, /import_raw_vdi, ...")
+    cut.add_argument("size", type=int, metavar="BYTES", help="of the body, after which it ends")
     kinds.add_parser("stays-down", help="a host that does not come back from its next boot").add_argument("method", metavar="HOST")
     kinds.add_parser("list", help="what is still to go wrong")
     kinds.add_parser("clear", help="nothing any more")

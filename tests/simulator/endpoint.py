@@ -52,6 +52,13 @@ def _page(status: int, detail: str = "", headers: t.Mapping[str, str] | None = N
     return response
 
 
+def _end(reply: Reply, sent: bool) -> None:
+    """What the body holds is let go of before anybody learns how it ended."""
+    if isinstance(reply.body, t.Generator):
+        reply.body.close()
+    reply.finished(sent)
+
+
 class _Request(web.BaseRequest):
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **{"loop": asyncio.get_running_loop(), **kwargs, "client_max_size": BIGGEST_CALL})
@@ -258,5 +265,5 @@ class Endpoint:
             await send(request, answer, iter(reply.body), self.server, limit)
             sent = True
         finally:
-            await self.server.thread(reply.finished, sent)
+            await self.server.thread(_end, reply, sent)
         return answer

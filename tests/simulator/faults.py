@@ -106,6 +106,11 @@ class Faults:
         """Whether that was asked for."""
         return machine in self.absent
 
+    def listed(self) -> list[str]:
+        """What is still to happen, in words."""
+        cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
+        return [*map(str, self.triggers), *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
+
     def clear(self) -> None:
         """Nothing goes wrong any more; hosts that stayed away may be powered on again."""
         self.triggers.clear()

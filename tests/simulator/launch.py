@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-NEEDED = ("aiohttp", "cryptography", "yaml")
+NEEDED = ("aiohttp", "cryptography", "xxhash", "yaml", "zstandard")
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 OWN_PYTHON = CHECKOUT / ".venv/bin/python"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 if t.TYPE_CHECKING:
+    from .disks.guest import Disks
     from .faults import Faults
     from .world import World
 
@@ -62,6 +63,13 @@ class InProcess:
     def faults(self) -> Faults:
         """What is to go wrong."""
         return self.world.faults
+
+    @property
+    def disks(self) -> Disks:
+        """What is on the disks: to be written, read, compared."""
+        from .disks.guest import Disks
+
+        return Disks(self.world)
 
     @property
     def received(self) -> int:

@@ -10,7 +10,8 @@ import typing as t
 from pathlib import Path
 
 from . import invariants, load_db, releases, schema, site
-from .errors import Refusal
+from .disks.guest import Disks
+from .errors import Fault, Refusal
 from .server import Server
 from .store import Store
 from .world import World
@@ -156,6 +157,21 @@ class Simulation:
         with self.world.lock:
             return invariants.check(self.world)
 
+    def ctl_write(self, vdi: str, offset: int, size: int, seed: str) -> list[str]:
+        """A guest writes to its disk."""
+        try:
+            Disks(self.world).fill(vdi, offset, size, seed)
+        except Fault as e:
+            raise Refusal(" ".join(e.description)) from e
+        return []
+
+    def ctl_digest(self, vdi: str) -> list[str]:
+        """What is on a disk."""
+        try:
+            return [Disks(self.world).digest(vdi)]
+        except Fault as e:
+            raise Refusal(" ".join(e.description)) from e
+
     def ctl_power(self, host: str, on: bool) -> list[str]:
         """Pulls a host's plug, or puts it back (it boots at once)."""
         machine = self.world.machines.get(host)
@@ -167,14 +183,18 @@ class Simulation:
             self.world.after(0, "agent leaves", machine=host, back=None, rebooted=True)
         return []
 
-    def ctl_fault(self, kind: str, method: str | None = None, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> list[str]:
+    def ctl_fault(
+        self, kind: str, method: str | None = None, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0, size: int = 0
+    ) -> list[str]:
         """Something is to go wrong."""
         faults = self.world.faults
         with self.world.lock:
             if kind == "list":
-                return [str(trigger) for trigger in faults.triggers] + [f"{name} does not come back" for name in sorted(faults.absent)]
+                return faults.listed()
             if kind == "clear":
                 faults.clear()
+            elif kind == "cut-transfer":
+                faults.cut_transfer(method or "", size)
             elif kind == "stays-down":
                 faults.keep_down(self._known_host(method))
             else:

@@ -1,25 +1,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VM exports: a tar of ova.xml and disk chunks (xen-api: ocaml/xapi/export.ml, stream_vdi.ml, xva.ml).
-
-Simulated disks hold nothing, so an export has of each disk what a sparse one has: its first and its last chunk.
-"""
+"""VM exports: which objects they hold, under which names (xen-api: ocaml/xapi/export.ml, xva.ml)."""
 
 from __future__ import annotations
 
-import io
-import tarfile
 import typing as t
 from xml.sax.saxutils import escape
 
-from . import wire_xml, xxh64
+from . import wire_xml
 from .modeltypes import NULL, Type
 
 if t.TYPE_CHECKING:
     from .database import Database, Record
     from .world import World
 
-CHUNK = 1 << 20
 ORDER = ("host", "VM", "VM_metrics", "VM_guest_metrics", "VBD", "VIF", "network", "VDI", "SR", "VTPM")
 VERSION = "2"
 
@@ -60,11 +54,11 @@ class Contents:
             self._take("VDI", vdi)
             self._take("SR", self.db.get("VDI", vdi)["SR"])
 
-    def disks(self) -> list[tuple[str, int]]:
-        """Names and sizes of the disks whose data is exported, in the order of the file."""
+    def disks(self) -> list[tuple[str, str]]:
+        """Names in the file and VDIs of the disks whose data is exported, in the order of the file."""
         discs = {record["VDI"] for vbd in self.objects["VBD"] if (record := self.db.get("VBD", vbd))["type"] == "CD"}
         chosen = [vdi for vdi in self.objects["VDI"] if vdi not in discs and not self._on_iso_sr(vdi)]
-        return sorted((self.names[vdi], int(self.db.get("VDI", vdi)["virtual_size"])) for vdi in chosen)
+        return sorted((self.names[vdi], vdi) for vdi in chosen)
 
     def _on_iso_sr(self, vdi: str) -> bool:
         return bool(self.db.get("SR", self.db.get("VDI", vdi)["SR"])["content_type"] == "iso")
@@ -117,65 +111,3 @@ def _at_rest(record: Record, *, preserve_power_state: bool, keep_metadata: bool)
     state = record["power_state"] if preserve_power_state or record["is_a_snapshot"] else "Halted"
     kept = record["snapshot_metadata"] if keep_metadata else ""
     return {"power_state": state, "allowed_operations": [], "current_operations": {}, "snapshot_metadata": kept}
-
-
-# the file ------------------------------------------------------------------------------------------------------------
-def entry(name: str, data: bytes) -> bytes:
-    """One file of the tar."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o400
-    padding = bytes(-len(data) % tarfile.BLOCKSIZE)
-    return info.tobuf(tarfile.USTAR_FORMAT) + data + padding
-
-
-def disk_entries(name: str, size: int) -> t.Iterator[bytes]:
-    """A disk of zeros: first and last chunk, each with its checksum."""
-    last = max(0, (size - 1) // CHUNK)
-    for number in sorted({0, last}):
-        data = bytes(min(CHUNK, size - number * CHUNK))
-        yield entry(f"{name}/{number:08d}", data)
-        yield entry(f"{name}/{number:08d}.xxhash", xxh64.digest(data).encode())
-
-
-END = bytes(2 * tarfile.BLOCKSIZE)
-
-
-def whole(ova: bytes, disks: t.Iterable[tuple[str, int]] = ()) -> t.Iterator[bytes]:
-    """The export in pieces."""
-    yield entry("ova.xml", ova)
-    for name, size in disks:
-        yield from disk_entries(name, size)
-    yield END
-
-
-def read_entries(stream: t.IO[bytes]) -> t.Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a tar that arrives; tarfile.ReadError for what is none."""
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for info in archive:
-            found = archive.extractfile(info)
-            yield info.name, found.read() if found else b""
-
-
-def as_file(pieces: t.Iterator[bytes]) -> io.BufferedReader:
-    """Pieces read like a file."""
-    return io.BufferedReader(_Pieces(pieces))
-
-
-class _Pieces(io.RawIOBase):
-    def __init__(self, pieces: t.Iterator[bytes]) -> None:
-        self._pieces, self._rest = pieces, b""
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        """As much as there is of the next piece."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = piece
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .. import device_operations, vdi_operations
 from ..cloning import drop_device
 from ..errors import Fault
+from . import access
 
 if t.TYPE_CHECKING:
     from ..database import Database
     from ..dispatch import Call
+    from .chain import Chain
 
 TASK = "task_id"  # in other_config: for which task it is there
 
@@ -47,6 +50,32 @@ def detach(call: Call, vbd: str) -> None:
         drop_device(call, "VBD", vbd)
         if db.exists("VDI", vdi):
             vdi_operations.refresh(db, vdi)
+
+
+@contextlib.contextmanager
+def reading(call: Call, vdi: str) -> t.Iterator[Chain]:
+    """A disk to be read; the world's lock is held at both ends only."""
+    with call.world.lock:
+        vbd = attach(call, vdi, "RO")
+        chain = access.chain(call.machine, vdi)
+    try:
+        yield chain
+    finally:
+        with call.world.lock:
+            detach(call, vbd)
+
+
+@contextlib.contextmanager
+def writing(call: Call, vdi: str) -> t.Iterator[access.Writer]:
+    """A disk to be written to; the world's lock is held at both ends only."""
+    with call.world.lock:
+        vbd = attach(call, vdi, "RW")
+    try:
+        with access.writing(call.machine, vdi) as writer:
+            yield writer
+    finally:
+        with call.world.lock:
+            detach(call, vbd)
 
 
 def control_domain(db: Database, host: str) -> str:

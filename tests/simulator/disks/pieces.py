@@ -30,6 +30,13 @@ class Pieces:
         self.taken += count - missing
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def some(self) -> bytes:
+        """As much as there is at once; nothing only at the end."""
+        found = bytes(self._left) or next(self._source, b"")
+        self._left = memoryview(b"")
+        self.taken += len(found)
+        return found
+
     def take(self, count: int) -> memoryview | bytes:
         """The next bytes, all of them. Raises EOFError."""
         found = self.upto(count)

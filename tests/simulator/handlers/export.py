@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 import typing as t
-import zlib
 
-from .. import tasks, vm_operations, xva
+from .. import sr_operations, tasks, vm_operations, xva
+from ..disks import attached, tar
+from ..disks.packing import pack
 from ..dispatch import Call
 from ..errors import Fault
 from ..vm_running import running
-from . import Exchange, Refused, Reply, handler, task_of
+from . import Exchange, Reply, handler, task_of
 
 TYPE = {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="export.xva"', "Server": "xapi"}
-GZIP = 31  # zlib's window bits for a gzip wrapper
+PACKED = {"true": "gzip", "gzip": "gzip", "zstd": "zstd"}
+GONE = Fault("INTERNAL_ERROR", 'Unix.Unix_error(Unix.EPIPE, "write", "")')  # the client did not read to the end
 
 
 def call_of(exchange: Exchange, method: str, label: str) -> Call:
@@ -60,52 +62,52 @@ def export_metadata(exchange: Exchange) -> Reply:
             finish(call, "failure", error_info=fault.description)
             raise
         finish(call, "success")
-    return Reply(body=b"".join(xva.whole(ova)), headers={**TYPE, "task-id": str(call.task)})
+    return Reply(body=tar.entry("ova.xml", ova) + tar.END, headers={**TYPE, "task-id": str(call.task)})
+
+
+def see(exchange: Exchange, srs: t.Iterable[str]) -> None:
+    """Sends the client to a host that has all the SRs attached where this one has not. Raises SR_HAS_NO_PBDS [sr]."""
+    hosts = list(dict.fromkeys((exchange.machine.host_ref, *exchange.db.all("host"))))
+    for sr in srs:
+        attached_at = {exchange.db.get("PBD", pbd)["host"] for pbd in sr_operations.attached_pbds(exchange.db, sr)}
+        hosts = [host for host in hosts if host in attached_at]
+        if not hosts:
+            raise Fault("SR_HAS_NO_PBDS", sr)
+    if exchange.machine.host_ref not in hosts:
+        raise exchange.elsewhere(hosts[0])
 
 
 @handler("GET", "/export", "vm-admin")
 def export(exchange: Exchange) -> Reply:
     """One VM with its disks; it must be halted or suspended."""
-    compress = _compressor(exchange.query.get("use_compression", "false"))
+    packed = PACKED.get(exchange.query.get("use_compression", "false"), "")
     with exchange.world.lock:
         vm = exchange.object("VM", "uuid", "ref")
+        contents = xva.Contents(exchange.world, exchange.db, [vm])
+        see(exchange, {exchange.db.get("VDI", vdi)["SR"] for _name, vdi in contents.disks()})
         call = call_of(exchange, "VM.export", "Export VM")
+        marked = running(call, vm, "export")
         try:
-            vm_operations.check(exchange.db, vm, "export")
+            marked.__enter__()
         except Fault as fault:
             finish(call, "failure", error_info=fault.description)
             raise
-    return Reply(body=compress(_stream(exchange, call, vm)), headers={**TYPE, "task-id": str(call.task)})
+        ova = contents.ova(preserve_power_state=exchange.query.get("preserve_power_state") == "true", keep_metadata=False)
 
-
-def _stream(exchange: Exchange, call: Call, vm: str) -> t.Iterator[bytes]:
-    """The file; the VM counts as being exported until it is read."""
-    with exchange.world.lock:
-        marked = running(call, vm, "export")
-        marked.__enter__()
-        contents = xva.Contents(exchange.world, exchange.db, [vm])
-        keep = exchange.query.get("preserve_power_state") == "true"
-        pieces = xva.whole(contents.ova(preserve_power_state=keep, keep_metadata=False), contents.disks())
-    try:
-        yield from pieces
-    finally:
+    def finished(sent: bool) -> None:
         with exchange.world.lock:
             marked.__exit__(None, None, None)
-            finish(call, "success")
+            finish(call, "success" if sent else "failure", **({} if sent else {"error_info": GONE.description}))
+
+    return Reply(body=pack(packed, _stream(call, ova, contents.disks())), headers={**TYPE, "task-id": str(call.task)}, finished=finished)
 
 
-def _compressor(wanted: str) -> t.Callable[[t.Iterator[bytes]], t.Iterator[bytes]]:
-    if wanted in ("true", "gzip"):
-        return _gzip
-    if wanted == "zstd":
-        raise Refused(500, "NOT_IMPLEMENTED: [ zstd compression is not simulated ]")
-    return lambda pieces: pieces
-
-
-def _gzip(pieces: t.Iterator[bytes]) -> t.Iterator[bytes]:
-    packer = zlib.compressobj(wbits=GZIP)
-    for piece in pieces:
-        packed = packer.compress(piece)
-        if packed:
-            yield packed
-    yield packer.flush()
+def _stream(call: Call, ova: bytes, disks: list[tuple[str, str]]) -> t.Iterator[bytes]:
+    """The file; each disk is attached to the control domain while it is read."""
+    yield tar.entry("ova.xml", ova)
+    for number, (name, vdi) in enumerate(disks):
+        with attached.reading(call, vdi) as chain:
+            yield from tar.chunks(name, chain)
+        with call.world.lock:
+            tasks.progress(call, (number + 1) / len(disks))
+    yield tar.END

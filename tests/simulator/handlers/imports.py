@@ -4,28 +4,20 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import tarfile
 import typing as t
-import zlib
 
-from .. import sr_operations, wire_xml, xva, xxh64
+from .. import sr_operations, wire_xml
+from ..disks import arrival, attached, tar
+from ..disks.packing import BadPacking, unpack
+from ..disks.pieces import Pieces
 from ..errors import Fault
 from ..importing import Import, Wanted, parse
 from ..modeltypes import NULL, Type
 from . import Exchange, Refused, Reply, fail_task, handler
-from .export import call_of, finish
+from .export import call_of, finish, see
 
 if t.TYPE_CHECKING:
     from ..dispatch import Call
-
-ZSTD = b"\x28\xb5\x2f\xfd"
-GZIP = b"\x1f\x8b"
-DIGESTS: dict[str, t.Callable[[bytes], str]] = {
-    "checksum": lambda data: hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-    "xxhash": xxh64.digest,
-}
 
 
 def _refuse(exchange: Exchange, status: int, fault: Fault) -> Refused:
@@ -63,7 +55,9 @@ def import_vm(exchange: Exchange) -> Reply:
     with exchange.world.lock:
         if sr_operations.upgrading(exchange.db):
             raise _refuse(exchange, 400, Fault("NOT_SUPPORTED_DURING_UPGRADE"))
-        wanted = Wanted(_target(exchange), _flag(exchange, "restore"), _flag(exchange, "force"))
+        sr = _target(exchange)
+        see(exchange, [sr])
+        wanted = Wanted(sr, _flag(exchange, "restore"), _flag(exchange, "force"))
         call = call_of(exchange, "VM.import", "VM.import")
     return _run(exchange, call, wanted)
 
@@ -77,31 +71,42 @@ def import_metadata(exchange: Exchange) -> Reply:
 
 
 def _run(exchange: Exchange, call: Call, wanted: Wanted) -> Reply:
+    return Reply(body=_work(exchange, call, wanted), headers={"task-id": str(call.task)})
+
+
+def _work(exchange: Exchange, call: Call, wanted: Wanted) -> t.Iterator[bytes]:
+    """Reads the body; there is nothing to answer."""
     try:
         vms = _receive(exchange, call, wanted)
     except Fault as fault:
         with exchange.world.lock:
             finish(call, "failure", error_info=fault.description)
+            exchange.world.save()
     else:
         with exchange.world.lock:
             result = wire_xml.value(Type("set", items=(Type("ref", "VM"),)), vms, exchange.world.schema)
             finish(call, "success", result=result)
             exchange.world.save()
-    return Reply(headers={"task-id": str(call.task)})
+    yield from ()
 
 
 def _receive(exchange: Exchange, call: Call, wanted: Wanted) -> list[str]:
-    entries = _entries(exchange.body)
-    name, ova = next(entries, ("", b""))
+    files = _files(exchange.body)
+    name, ova = next(files, ("", b""))
     if name != "ova.xml":
         raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", "ova.xml", name) if name else Fault("IMPORT_ERROR_PREMATURE_EOF")
     with exchange.world.lock:
-        work = Import(call, parse(call, ova), wanted)
+        work = Import(call, parse(call, bytes(ova)), wanted)
         vms = work.run()
         if call.task and exchange.db.exists("task", call.task):
             exchange.db.add_to_map("task", call.task, "other_config", "object_creation", "complete")
+        exchange.world.save()
     try:
-        _read_disks(entries, work.disks if wanted.sr != NULL else {}, force=wanted.force)
+        if wanted.sr != NULL:
+            arrival.read(files, work.disks, lambda name: attached.writing(call, work.disks[name]), force=wanted.force)
+        else:
+            for file in files:
+                raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", "the end", file.name)
     except Fault:
         with exchange.world.lock:
             work.undo()
@@ -114,32 +119,11 @@ def _receive(exchange: Exchange, call: Call, wanted: Wanted) -> list[str]:
     return vms
 
 
-def _entries(body: t.Iterator[bytes]) -> t.Iterator[tuple[str, bytes]]:
+def _files(body: t.Iterator[bytes]) -> t.Iterator[tar.File]:
     """Files of the tar, however it is packed. Raises IMPORT_ERROR, IMPORT_ERROR_PREMATURE_EOF."""
-    stream = xva.as_file(body)
-    start = stream.peek(4)
-    if start.startswith(ZSTD):
-        raise Fault("NOT_IMPLEMENTED", "zstd compression is not simulated")
-    packed: t.IO[bytes] = t.cast("t.IO[bytes]", gzip.GzipFile(fileobj=stream)) if start.startswith(GZIP) else stream
     try:
-        yield from xva.read_entries(packed)
-    except (EOFError, tarfile.ReadError) as e:
-        raise Fault("IMPORT_ERROR_PREMATURE_EOF") if start else Fault("IMPORT_ERROR", "empty") from e
-    except (OSError, zlib.error, tarfile.TarError) as e:
+        yield from tar.files(Pieces(unpack(body)))
+    except (EOFError, ConnectionError) as e:
+        raise Fault("IMPORT_ERROR_PREMATURE_EOF") from e
+    except (BadPacking, tar.NoTar) as e:
         raise Fault("IMPORT_ERROR", str(e)) from e
-
-
-def _read_disks(entries: t.Iterator[tuple[str, bytes]], disks: t.Container[str], *, force: bool) -> None:
-    """Chunks in rising order, each followed by its checksum. Raises IMPORT_ERROR_UNEXPECTED_FILE, IMPORT_ERROR_SOME_CHECKSUMS_FAILED."""
-    chunk, data = "", b""
-    for name, content in entries:
-        before, _dot, kind = name.partition(".")
-        disk, _slash, number = before.partition("/")
-        if disk not in disks or not number.isdigit() or (kind and (before != chunk or kind not in DIGESTS)):
-            raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", chunk or "a disk's chunk", name)
-        if not kind:
-            if chunk.startswith(f"{disk}/") and before <= chunk:
-                raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", f"after {chunk}", name)
-            chunk, data = before, content
-        elif DIGESTS[kind](data) != content.decode(errors="replace").strip() and not force:
-            raise Fault("IMPORT_ERROR_SOME_CHECKSUMS_FAILED")

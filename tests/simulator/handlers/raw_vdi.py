@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import sr_operations, wire_xml
+from .. import wire_xml
 from ..disks import access, attached, formats
 from ..disks.pieces import Pieces
 from ..dispatch import Call
 from ..errors import Fault
 from ..modeltypes import NULL, Type
 from . import Exchange, Refused, Reply, fail_task, fault_page, handler, task_of
-from .export import call_of, finish
+from .export import call_of, finish, see
 
 NAME = "Imported VDI"
 GONE = Fault("VDI_IO_ERROR", "Device I/O errors")  # the other end is gone
@@ -41,15 +41,6 @@ def _vdi(exchange: Exchange, key: str) -> str:
     return found[0]
 
 
-def look(exchange: Exchange, sr: str) -> None:
-    """Sends the client to a host that has the SR attached where this one has not. Raises SR_HAS_NO_PBDS [sr]."""
-    hosts = [exchange.db.get("PBD", pbd)["host"] for pbd in sr_operations.attached_pbds(exchange.db, sr)]
-    if not hosts:
-        raise Fault("SR_HAS_NO_PBDS", sr)
-    if exchange.machine.host_ref not in hosts:
-        raise exchange.elsewhere(hosts[0])
-
-
 def _begin(exchange: Exchange, label: str, vdi: str, mode: str) -> tuple[Call, str]:
     """The task, and the VDI attached to this host's control domain."""
     call = call_of(exchange, label, label)
@@ -70,7 +61,7 @@ def export_raw_vdi(exchange: Exchange) -> Reply:
             raise Fault("INTERNAL_ERROR", "Not_found")
         vdi = _vdi(exchange, "vdi")
         record = exchange.db.get("VDI", vdi)
-        look(exchange, record["SR"])
+        see(exchange, [record["SR"]])
         base = access.chain(exchange.machine, _vdi(exchange, "base")) if exchange.query.get("base") else None
         form.check(record, base)
         call, vbd = _begin(exchange, "Exporting raw VDI", vdi, "RO")
@@ -94,7 +85,7 @@ def import_raw_vdi(exchange: Exchange) -> Reply:
     with exchange.world.lock:
         made = "vdi" not in exchange.query
         vdi = _new_vdi(exchange, form) if made else _vdi(exchange, "vdi")
-        look(exchange, exchange.db.get("VDI", vdi)["SR"])
+        see(exchange, [exchange.db.get("VDI", vdi)["SR"]])
         call, vbd = _begin(exchange, "Importing raw VDI", vdi, "RW")
     chunked = "chunked" in exchange.query and form.name == "raw"
     return Reply(body=_receive(exchange, call, vdi, vbd, formats.FRAMES if chunked else form, made), headers={"task-id": str(call.task)})
@@ -109,7 +100,7 @@ def _new_vdi(exchange: Exchange, form: formats.Format) -> str:
         fault = Fault("VDI_MISSING", sr, "")
         fail_task(exchange, fault)
         raise Refused(400, fault_page(fault))
-    look(exchange, sr)
+    see(exchange, [sr])
     plain: dict[str, t.Any] = {"sharable": False, "read_only": False, "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": []}
     call = Call(exchange.world, exchange.machine, exchange.session, "VDI.create", task_of(exchange))
     fields = {"name_label": NAME, "name_description": "", "type": "user", "virtual_size": int(length)}
