@@ -96,7 +96,7 @@ lint: .venv/.dev ## ruff, yamllint, ansible-lint, shellcheck
 	shellcheck .ci/run tests/simulator/xapi-sim
 
 types: .venv/.dev ## mypy, strict
-	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules tests.bench tests.simulator tests.tools)
+	mypy $(addprefix -p ansible_collections.domzero.xen.,plugins.module_utils plugins.action plugins.modules plugins.inventory plugins.plugin_utils tests.bench tests.simulator tests.tools)
 
 licence: .venv/.dev ## Every source file names its licence
 	python -m $(TOOLS).licence

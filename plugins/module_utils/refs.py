@@ -45,6 +45,10 @@ class Objects:
         except KeyError:
             raise NotFound(f"{cls} {ref} is not there any more.") from None
 
+    def take(self, other: Objects) -> None:
+        """What another has read counts as read here."""
+        self._tables.update(other._tables)
+
     def forget(self) -> None:
         """Read everything anew: something was changed."""
         self._tables.clear()

@@ -24,6 +24,7 @@ ORDER = [
     "guest",
     "vms",
     "hosts",
+    "inventory",
     "wiring",
     "storage",
     "capacity",
