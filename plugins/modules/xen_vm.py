@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - domzero.xen.vm_memory
   - domzero.xen.vm_cpus
   - domzero.xen.vm_boot
+  - domzero.xen.vm_nics
 options:
   state:
     description:

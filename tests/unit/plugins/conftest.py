@@ -143,10 +143,14 @@ def converges(pool: t.Callable[[], InProcess], run: Run) -> Run:
     return converges
 
 
-def without_new_uuids(predicted: Result, done: Result) -> Result:
-    """The prediction with what only the server can know: the uuids of objects that were not there yet."""
-    filled = copy.deepcopy(predicted)
-    for key, value in filled.items():
-        if isinstance(value, dict) and isinstance(done.get(key), dict) and "uuid" in done[key]:
-            value.setdefault("uuid", done[key]["uuid"])
-    return filled
+SERVER_MADE = ("uuid", "mac")  # what only the server can know before it has made the object
+
+
+def without_new_uuids(predicted: t.Any, done: t.Any) -> t.Any:
+    """The prediction with what only the server can know: the uuids of objects that were not there yet, and their addresses."""
+    if isinstance(predicted, dict) and isinstance(done, dict):
+        known = {key: without_new_uuids(value, done.get(key)) for key, value in predicted.items()}
+        return {**{key: done[key] for key in SERVER_MADE if key in done and predicted}, **known}
+    if isinstance(predicted, list) and isinstance(done, list) and len(predicted) == len(done):
+        return [without_new_uuids(one, other) for one, other in zip(predicted, done, strict=True)]
+    return predicted

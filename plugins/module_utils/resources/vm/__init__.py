@@ -24,11 +24,13 @@ from .creation import Creation, is_default, working_name
 from .fields import FIELDS, NAME
 from .labels import Labels
 from .memory import Memory
+from .nics import Nics
 from .part import Part, Subject
 from .power import STATES, Power
+from .waiting import Waiting
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Nics, Waiting)
 
 
 def _options() -> dict[str, dict[str, t.Any]]:
