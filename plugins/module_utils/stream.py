@@ -34,22 +34,24 @@ BUFFERS = 4
 
 
 class Moved(t.NamedTuple):
-    """What went over the wire: bytes, their SHA-256 (hex), how long it took, and the task's result (a reference, several, or "")."""
+    """What went over the wire: bytes, their SHA-256 (hex), how long it took; the task and its result (a reference, several, or "")."""
 
     size: int
     sha256: str
     seconds: float
     result: t.Any
+    task: str = ""
 
 
 def download(
     session: Session, path: str, query: Query, target: Path | str, *, what: str, host: str = "", timeout: float = DAY,
-    progress: Progress | None = None, sparse: bool = False,
+    progress: Progress | None = None, sparse: bool = False, seal: t.Callable[[Landing], None] | None = None,
 ) -> Moved:  # fmt: skip
     """GET path into a file, which gets its name only when all of it is there and the task says so.
 
     what: the name of the task on the pool ("Export of web01"); host: the address of another host of the pool to ask, where it is
-    known who can see the storage; timeout in seconds for all of it; sparse: zeros become holes.
+    known who can see the storage; timeout in seconds for all of it; sparse: zeros become holes; seal: a last look at what has come
+    (under its temporary name) before it gets its name.
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke), Timeout, XenError (disk full); no file remains then.
     """
     started = time.monotonic()
@@ -58,21 +60,25 @@ def download(
         with work.watched(), opened(asked, _at(session, host)) as incoming:
             _drain(incoming.readinto, file.write, lambda: work.moved(file.size, progress))
         result = work.outcome(SETTLE)
+        if seal:
+            seal(file)
         file.finish()
         return Moved(file.size, file.sha256, time.monotonic() - started, result)
 
 
 def upload(
     session: Session, path: str, query: Query, source: Path | str | Readable, size: int, *, what: str, host: str = "",
-    timeout: float = DAY, progress: Progress | None = None,
+    timeout: float = DAY, progress: Progress | None = None, mark: str = "",
 ) -> Moved:  # fmt: skip
     """PUT a file (or what can be read) of that many bytes.
 
-    Parameters as of download. Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been
-    cancelled and has ended: the pool removes what it made), OutcomeUnknown (it broke, and the pool cannot be asked), Timeout.
+    Parameters as of download. mark: put into the description of the task, which then stays there, for whoever has to find out what
+    became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task).
+    Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been cancelled and has ended: the pool
+    removes what it made), OutcomeUnknown (it broke, and the pool cannot be asked), Timeout.
     """
     started = time.monotonic()
-    with _opened(source) as file, _Work(session, what, timeout) as work:
+    with _opened(source) as file, _Work(session, what, timeout, mark) as work:
         digest = hashlib.sha256()
 
         def fill(buffer: memoryview) -> memoryview:
@@ -92,13 +98,13 @@ def upload(
             work.moved(outgoing.sent, progress)
 
         asked = functools.partial(Putting, path=path, query=work.signed(query), session=session.handle, size=size)
-        with work.watched(), opened(asked, _at(session, host)) as outgoing:
+        with work.watched(decides=True), opened(asked, _at(session, host)) as outgoing:
             _feed(fill, send)
             if outgoing.sent < size:
                 raise XenError(f"{what}: only {outgoing.sent} of the {size} bytes announced were there to be sent.")
             outgoing.check_answer()
-            result = work.outcome(work.left)
-        return Moved(size, digest.hexdigest(), time.monotonic() - started, result)
+            work.outcome(work.left)
+        return Moved(size, digest.hexdigest(), time.monotonic() - started, work.result, work.ref if mark else "")
 
 
 @contextlib.contextmanager
@@ -161,13 +167,14 @@ def _feed(fill: t.Callable[[memoryview], memoryview], send: t.Callable[[memoryvi
 class _Work:
     """The task on the pool that a transfer reports to: ours, named for whoever looks at the pool; gone when this ends."""
 
-    def __init__(self, session: Session, what: str, timeout: float):
-        self.session, self.what = session, what
+    def __init__(self, session: Session, what: str, timeout: float, mark: str = ""):
+        self.session, self.what, self._mark = session, what, mark
         self._end, self._timeout = time.monotonic() + timeout, timeout
         self._ended = False
+        self.result: t.Any = ""
 
     def __enter__(self) -> _Work:
-        self.ref: str = self.session.call("task.create", self.what, "")
+        self.ref: str = self.session.call("task.create", self.what, self._mark)
         return self
 
     def signed(self, query: Query) -> dict[str, str]:
@@ -189,17 +196,23 @@ class _Work:
         record = tasks.ended(self.session, self.ref, self.what, max(timeout, 1.0))
         self._ended = True
         if record["status"] == "success":
-            return tasks.result_of(record["result"])
+            self.result = tasks.result_of(record["result"])
+            return self.result
         raise ApiError(self.what, record["error_info"] or ["TASK_CANCELLED", self.ref])
 
     @contextlib.contextmanager
-    def watched(self) -> t.Iterator[None]:
-        """When the connection breaks, the pool may know why; else the work is ended, and that it broke is what is told."""
+    def watched(self, *, decides: bool = False) -> t.Iterator[None]:
+        """When the connection breaks, the pool may know why; else the work is ended, and that it broke is what is told.
+
+        decides: the task may say that all went well nevertheless.
+        """
         try:
             yield
         except Broken as e:
             try:
                 self._end_badly(SETTLE if not isinstance(e, Refused) else 0)
+                if decides and self._ended:
+                    return
             except ApiError as told:
                 if told.code != "TASK_CANCELLED":
                     raise told from e
@@ -222,5 +235,8 @@ class _Work:
             if not isinstance(error, ConnectionFailed):  # that one has been waited for
                 with contextlib.suppress(XenError):
                     tasks.ended(self.session, self.ref, self.what, LAST_CALLS)
+            if isinstance(error, OutcomeUnknown) and self._mark:
+                return  # the next look at the task tells
             tasks.quietly(self.session, "task.set_status", self.ref, "cancelled")
-        tasks.quietly(self.session, "task.destroy", self.ref)
+        if kind is not None or not self._mark:
+            tasks.quietly(self.session, "task.destroy", self.ref)

@@ -88,7 +88,7 @@ def describe(ova: Ova) -> dict[str, t.Any]:
             {"name": sr["name_label"], "uuid": sr["uuid"], "type": sr.get("type", "")}
             for sr in sorted(ova.all("SR").values(), key=lambda sr: str(sr["name_label"]))
         ],
-        "size": sum(ova.disks().values()),
+        "disk_size": sum(ova.disks().values()),
     }
 
 

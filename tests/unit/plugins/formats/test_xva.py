@@ -47,7 +47,7 @@ def test_a_sound_export_is_told_in_numbers(tmp_path: Path, compression: str, kin
 def test_it_says_what_is_in_it(tmp_path: Path) -> None:
     told = ova.describe(checked(tmp_path, exports.export({"Ref:9": DISK})).ova)
     assert told["release"]["product_brand"] == "XCP-ng"
-    assert (told["networks"], told["size"]) == (["LAN"], len(DISK))
+    assert (told["networks"], told["disk_size"]) == (["LAN"], len(DISK))
     assert told["srs"] == [{"name": "Local", "uuid": "sr-uuid", "type": "ext"}]
     (vm,) = told["vms"]
     assert (vm["name"], vm["vcpus"], vm["memory"]) == ("web01", 2, 1024)
