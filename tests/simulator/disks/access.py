@@ -68,6 +68,13 @@ class Writer:
         self.chain.write(offset, data)
         self._note(offset, len(data))
 
+    def clear(self, offset: int, length: int) -> None:
+        """Zeros, written where something else is only."""
+        for count, data in self.chain.pieces(offset, length, BLOCK):
+            if data is not None and not is_zero(data):
+                self.write(offset, memoryview(ZEROS)[:count])
+            offset += count
+
     def _note(self, offset: int, length: int) -> None:
         """For those who track changes."""
 
@@ -106,13 +113,6 @@ def copy(source: Chain, target: Writer, progress: t.Callable[[float], None] = la
         if data is not None and not is_zero(data):
             target.write(at, data)
         else:
-            _clear(target, at, count)
+            target.clear(at, count)
         at += count
         progress(at / source.size)
-
-
-def _clear(target: Writer, offset: int, length: int) -> None:
-    for count, data in target.chain.pieces(offset, length, BLOCK):
-        if data is not None and not is_zero(data):
-            target.write(offset, memoryview(ZEROS)[:count])
-        offset += count

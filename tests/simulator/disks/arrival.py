@@ -30,8 +30,10 @@ class Disk:
         if number <= self._number:
             raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", f"{self.folder}/{self._number + 1:08d}", f"{self.folder}/{number:08d}")
         self._first = self._first or len(data)
-        self._offset += (number - self._number - 1) * self._first
-        self._writer.must_hold(self._offset + len(data))
+        left_out = (number - self._number - 1) * self._first
+        self._writer.must_hold(self._offset + left_out + len(data))
+        self._writer.clear(self._offset, left_out)
+        self._offset += left_out
         if data:
             self._writer.write(self._offset, data)
         self._offset, self._number, self._last = self._offset + len(data), number, data

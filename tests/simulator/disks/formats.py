@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import typing as t
 
+from ..errors import Fault
+from . import arrival, tar, vhd
 from .node import BLOCK, ZEROS
+from .vhd_parts import LARGEST, NoVhd
 
 if t.TYPE_CHECKING:
     from ..database import Record
@@ -31,8 +35,8 @@ class Format:
     def check(self, record: Record, base: Chain | None) -> None:
         """Raises what speaks against an export."""
 
-    def write(self, chain: Chain, record: Record, base: Chain | None) -> t.Iterator[bytes]:
-        """The disk in this format."""
+    def write(self, chain: Chain, record: Record, base: Chain | None, parent: str = "") -> t.Iterator[bytes]:
+        """The disk in this format; ``parent`` is the uuid of the base."""
         for count, data in chain.pieces():
             if data is not None:
                 yield data
@@ -63,5 +67,48 @@ class Frames(Format):
                 writer.write(at, pieces.take(min(BLOCK, offset + count - at)))
 
 
+class Vhd(Format):
+    """With a base the difference only."""
+
+    name = "vhd"
+    content_type = "application/vhd"
+
+    def check(self, record: Record, base: Chain | None) -> None:
+        """VDI_TOO_LARGE [uuid, bytes] beyond what fits into one."""
+        if record["virtual_size"] > LARGEST:
+            raise Fault("VDI_TOO_LARGE", record["uuid"], str(LARGEST))
+
+    def write(self, chain: Chain, record: Record, base: Chain | None, parent: str = "") -> t.Iterator[bytes]:
+        """Blocks of 2 MiB."""
+        return vhd.write(chain, record["uuid"], base, parent)
+
+    def read(self, pieces: Pieces, writer: Writer, length: int | None) -> None:
+        """Dynamic, or differencing as changes of what is on the disk."""
+        try:
+            vhd.read(pieces, writer)
+        except (NoVhd, ValueError) as e:
+            raise Unreadable(str(e)) from e
+
+
+class Tar(Format):
+    """As in the export of a VM, without its description."""
+
+    name = "tar"
+    content_type = "application/x-tar"
+    FOLDER = "vdi"
+
+    def write(self, chain: Chain, record: Record, base: Chain | None, parent: str = "") -> t.Iterator[bytes]:
+        """Chunks of 1 MiB and their checksums."""
+        yield from tar.chunks(self.FOLDER, chain)
+        yield tar.END
+
+    def read(self, pieces: Pieces, writer: Writer, length: int | None) -> None:
+        """Raises what the import of a VM does."""
+        try:
+            arrival.read(tar.files(pieces), {self.FOLDER}, lambda _folder: contextlib.nullcontext(writer))
+        except tar.NoTar as e:
+            raise Unreadable(str(e)) from e
+
+
 FRAMES = Frames()
-FORMATS: dict[str, Format] = {form.name: form for form in (Format(),)}
+FORMATS: dict[str, Format] = {form.name: form for form in (Format(), Vhd(), Tar())}

@@ -45,7 +45,9 @@ class Pieces:
         return found
 
     def skip(self, count: int) -> None:
-        """Takes bytes nobody wants. Raises EOFError."""
+        """Takes bytes nobody wants; ValueError for what is behind already. Raises EOFError."""
+        if count < 0:
+            raise ValueError("something in the stream overlaps")
         while count:
             count -= len(self.take(min(count, 1 << 20)))
 

@@ -62,7 +62,9 @@ def export_raw_vdi(exchange: Exchange) -> Reply:
         vdi = _vdi(exchange, "vdi")
         record = exchange.db.get("VDI", vdi)
         see(exchange, [record["SR"]])
-        base = access.chain(exchange.machine, _vdi(exchange, "base")) if exchange.query.get("base") else None
+        against = _vdi(exchange, "base") if exchange.query.get("base") else None
+        base = access.chain(exchange.machine, against) if against else None
+        parent = exchange.db.get("VDI", against)["uuid"] if against else ""
         form.check(record, base)
         call, vbd = _begin(exchange, "Exporting raw VDI", vdi, "RO")
         chain = access.chain(exchange.machine, vdi)
@@ -74,7 +76,7 @@ def export_raw_vdi(exchange: Exchange) -> Reply:
             exchange.world.save()
 
     named = {"Content-Disposition": f'attachment; filename="{record["uuid"]}.{form.name}"', "Content-Type": form.content_type}
-    return Reply(body=form.write(chain, record, base), headers={**named, "task-id": str(call.task)}, finished=finished)
+    return Reply(body=form.write(chain, record, base, parent), headers={**named, "task-id": str(call.task)}, finished=finished)
 
 
 # in ------------------------------------------------------------------------------------------------------------------

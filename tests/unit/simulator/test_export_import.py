@@ -5,55 +5,22 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import io
-import ssl
 import tarfile
 import typing as t
 
 import pytest
 
 from ansible_collections.domzero.xen.tests.simulator.disks import tar
-from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
-from .hosting import Hosting, hosting
+from .wired import Wire, wired
 
 MIB = 1 << 20
 
 
-class Wire(Hosting):
-    """A host whose HTTP handlers are asked."""
-
-    port = 0
-
-    def http(self, method: str, path: str, body: bytes = b"", **query: str) -> tuple[int, bytes, str]:
-        """Status, body and task of an exchange."""
-        text = "&".join(f"{k}={v}" for k, v in {"session_id": self.session, **query}.items())
-        context = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection(self.machine.address, self.port, context=context, timeout=30)
-        connection.request(method, f"{path}?{text}", body or None)
-        answer = connection.getresponse()
-        found = answer.status, answer.read(), answer.getheader("task-id") or ""
-        connection.close()
-        return found
-
-    def put(self, path: str, body: bytes, **query: str) -> t.Any:
-        """The VMs an import made, or its error."""
-        task = self("task.create", "import", "")
-        status, _body, _task = self.http("PUT", path, body, task_id=task, **query)
-        record = self.record("task", task)
-        if record["status"] == "success":
-            assert status == 200
-            return [ref for ref in self.db.all("VM") if ref in record["result"]]
-        return record["error_info"]
-
-
 @pytest.fixture
 def pool() -> t.Iterator[Wire]:
-    with InProcess(hosting().machine.world) as simulator:
-        first, *_others = simulator.world.machines.values()
-        asked = Wire(first)
-        asked.port = simulator.hosts[0].port
+    with wired() as asked:
         yield asked
 
 
