@@ -13,7 +13,7 @@ import itertools
 import typing as t
 
 from . import hosts
-from .capacity import is_older, memory_free, memory_needed
+from .capacity import guests, is_older, memory_free, memory_needed
 from .hosts import readable_size
 from .refs import NULL, Objects, Record
 
@@ -79,8 +79,8 @@ def _forbidden(objects: Objects, vm: Record, operation: str) -> Reasons:
 def _state(vm: Record, operation: str) -> Reasons:
     states, actual = POWER_STATES[operation], vm["power_state"]
     if actual not in states:
-        remedy = "Start or resume it first." if operation == POOL_MIGRATE else "Unpause it first."
-        yield Reason("VM_BAD_POWER_STATE", f"{name(vm)} is {actual.lower()}; it can move while {' or '.join(states).lower()}.", remedy)
+        text = f"{name(vm)} is {actual.lower()}; it can move while {' or '.join(states).lower()}."
+        yield Reason("VM_BAD_POWER_STATE", text, {"Paused": "Unpause", "Suspended": "Resume"}.get(actual, "Start") + " it first.")
     if busy := sorted(set(vm["current_operations"].values())):
         remedy = "Run the task again when it has finished."
         yield Reason("OTHER_OPERATION_IN_PROGRESS", f"{name(vm)} is busy with {', '.join(busy)}.", remedy)
@@ -194,7 +194,13 @@ def _memory(theirs: Objects, host: str, label: str, vm: Record) -> Reasons:
 def lacks(objects: Objects, ref: str, host: str, *, moved: t.Collection[str] = (), ejects: bool = False) -> list[Reason]:
     """What a VM needs that a host of its pool does not have. moved: VDIs that go with it; ejects: xapi takes discs out by itself."""
     vm = objects.get("VM", ref)
-    return [*_versions(objects, vm, host), *_storage(objects, vm, host, moved, ejects), *_networks(objects, vm, host)]
+    checks = [
+        _versions(objects, vm, host),
+        _storage(objects, vm, host, moved, ejects),
+        _networks(objects, vm, host),
+        _ha(objects, vm, host),
+    ]
+    return list(itertools.chain.from_iterable(checks))
 
 
 def _versions(objects: Objects, vm: Record, host: str) -> Reasons:
@@ -244,6 +250,28 @@ def _networks(objects: Objects, vm: Record, host: str) -> Reasons:
         elif not record["PIFs"] and record["other_config"].get("assume_network_is_shared") != "true" and _used_off(objects, network, host):
             yield Reason("VM_REQUIRES_NETWORK", f"Network {shown!r} of {name(vm)} is internal and in use on another host.",
                          "Detach it, or set assume_network_is_shared=true in the network's other_config.")  # fmt: skip
+
+
+def is_protected(vm: Record) -> bool:
+    """Whether high availability restarts it."""
+    return bool(vm["ha_always_run"]) and vm["ha_restart_priority"] == "restart"
+
+
+def _ha(objects: Objects, vm: Record, host: str) -> Reasons:
+    """Were that host to fail, the others would have to hold its protected VMs. Where this is broken already, xapi lets VMs move."""
+    pool = hosts.pool_of(objects)[1]
+    exempt = pool["ha_overcommitted"] or pool["ha_allow_overcommit"] or int(pool["ha_host_failures_to_tolerate"]) < 1
+    if not pool["ha_enabled"] or exempt or not is_protected(vm) or vm["resident_on"] in (NULL, host):
+        return
+    protected = [other for other in guests(objects).values() if other["resident_on"] == host and is_protected(other)]
+    needed = sum(memory_needed(one) for one in (*protected, vm))
+    others = [ref for ref in objects.all("host") if ref != host and hosts.is_live(objects, ref)]
+    free = sum(memory_free(objects, ref) for ref in others) + memory_needed(vm)
+    if needed > free:
+        yield Reason("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN",
+                     f"If host {hosts.name_of(objects, host)!r} failed, the others could not hold its protected VMs and {name(vm)}: "
+                     f"{readable_size(needed)} are needed, {readable_size(free)} free.",
+                     "Choose another host, or lower ha_host_failures_to_tolerate.")  # fmt: skip
 
 
 def _used_off(objects: Objects, network: str, host: str) -> bool:

@@ -213,7 +213,6 @@ from dataclasses import replace
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 from ansible_collections.domzero.xen.plugins.module_utils.module import log_in, main, manage
-from ansible_collections.domzero.xen.plugins.module_utils.resource import converge
 from ansible_collections.domzero.xen.plugins.module_utils.resources.vm_migrate import VmMigrate
 
 TO: dict[str, dict[str, t.Any]] = {
@@ -246,7 +245,7 @@ def other_pool(params: t.Mapping[str, t.Any]) -> t.Iterator[Session | None]:
 
 def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
     with other_pool(params) as other:
-        return converge(VmMigrate(session, params, other), check_mode=check)
+        return PLAIN.run(session, {**params, "to": other}, check)
 
 
 PLAIN = manage(VmMigrate)

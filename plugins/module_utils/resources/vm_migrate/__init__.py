@@ -23,7 +23,7 @@ from .move import THERE, Move, Pools
 
 
 class VmMigrate(Resource):
-    """other: a session to the pool the VM is to go to, None for its own."""
+    """params["to"]: a session to the pool the VM is to go to, None for its own."""
 
     table = Table("VM", ())
     states = ()
@@ -46,12 +46,13 @@ class VmMigrate(Resource):
         "required_by": {"networks": ["to"], "copy": ["to"]},
     }
 
-    def __init__(self, session: Session, params: Record, other: Session | None = None):
+    def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
-        self.other = other
-        self.theirs = Objects(other) if other else self.objects
+        self.other: Session | None = params["to"]
+        self.theirs = Objects(self.other) if self.other else self.objects
         self.there = False  # the VM is in the other pool already
-        self._before: set[str] = set()  # uuids of the VMs the other pool had
+        self._names: set[str] = set()  # of the disks that move
+        self._known: set[str] = set()  # uuids of the VMs and disks there were
 
     # finding --------------------------------------------------------------------
     def candidates(self) -> dict[str, Record]:
@@ -124,6 +125,7 @@ class VmMigrate(Resource):
         if self.other and self.there:
             self._refuse_elsewhere(found)
             return plan
+        self._names = {disk.record["name_label"] for disk in disks.of(self.objects, found.record)}
         move = Move(Pools(self.session, self.objects, self.other, self.theirs), self.params, found)
         if move.needed:
             if reasons := move.obstacles():
@@ -159,8 +161,7 @@ class VmMigrate(Resource):
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
         """As ever; what xapi says is put into words, and what it left in the other pool is named."""
         session = self.other if operation.on and self.other else self.session
-        if self.other and not self._before:
-            self._before = {vm["uuid"] for vm in self.theirs.all("VM").values()}
+        self._known = self._known or {row["uuid"] for cls in ("VM", "VDI") for row in self.theirs.all(cls).values()}
         try:
             result = self._made(session, operation, params)
         except ApiError as e:
@@ -182,16 +183,16 @@ class VmMigrate(Resource):
             Session.resume((self.other or self.session).endpoint, params[1]["session_id"]).log_out()
 
     def _left_behind(self) -> str:
-        """A sentence about a VM that a failed migration left in the other pool; xapi removes it itself as a rule."""
-        if not self.other:
-            return ""
+        """A sentence about what a failed migration left where it went to; xapi removes it itself as a rule."""
         try:
             self.theirs.forget()
-            new = [vm for vm in self.theirs.all("VM").values() if vm["uuid"] not in self._before and not vm["is_a_snapshot"]]
+            vms = [vm for vm in self.theirs.all("VM").values() if vm["uuid"] not in self._known and not vm["is_a_snapshot"]]
+            vdis = [vdi for vdi in self.theirs.all("VDI").values() if vdi["uuid"] not in self._known and not vdi["VBDs"]]
         except XenError:
-            return " The other pool did not tell whether something is left there."
-        named = ", ".join(f"{vm['name_label']!r} ({vm['uuid']})" for vm in new)
-        return f" Left unfinished in the other pool: VM {named}; remove it before the next try." if new else ""
+            return " The pool did not tell whether something is left there."
+        new = [f"VM {vm['name_label']!r} ({vm['uuid']})" for vm in vms if self.other]
+        new += [f"disk {vdi['name_label']!r} ({vdi['uuid']})" for vdi in vdis if vdi["name_label"] in self._names]
+        return f" Left unfinished where it was to go: {', '.join(sorted(new))}; remove it before the next try." if new else ""
 
     def result(self, found: Found | None, plan: Plan) -> dict[str, t.Any]:
         shown = super().result(found, plan)

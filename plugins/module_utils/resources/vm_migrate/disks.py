@@ -139,7 +139,7 @@ def _target(ours: Objects, theirs: Objects, sr: str, host: str, vm: Record) -> R
         yield Reason(
             "VM_REQUIRES_SR", f"Host {theirs.label('host', host)!r} does not have SR {label!r}.", "Attach it there or choose another SR."
         )
-    protected = vm["ha_always_run"] and vm["ha_restart_priority"] == "restart" and pool_of(ours)[1]["ha_enabled"]
+    protected = movable.is_protected(vm) and pool_of(ours)[1]["ha_enabled"]
     if theirs is ours and protected and not record["shared"]:
         yield Reason("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED",
                      f"{movable.name(vm)} is protected by high availability, and SR {label!r} is not shared.",

@@ -48,6 +48,9 @@ class Move:
         self.moved = {vdi: sr for vdi, sr in goals.items() if self.other or here[vdi] != sr}
         self.map = goals if self.other else {**here, **goals}
         self.relocates = self.running and self.host != self.vm["resident_on"]
+        self.across = not (self.running or self.other) and any(not self._near(vdi, sr) for vdi, sr in self.moved.items())
+        if self.across and not self.host:
+            self.host = self._host_with(set(self.map.values()))
         self.network, self.warnings = NULL, list[str]()
         self.discs: list[Reason] = []  # drives that are emptied first
         self.vifs: dict[str, str] = {}
@@ -60,13 +63,23 @@ class Move:
             return hosts.resolve(self.ours, self.params["host"])
         return str(self.vm["resident_on"]) if self.running else ""
 
+    def _near(self, vdi: str, sr: str) -> bool:
+        """Whether a host has both the SR a disk is in and the one it goes to."""
+        return bool(self._host_with({self.ours.get("VDI", vdi)["SR"], sr}))
+
+    def _host_with(self, srs: t.Collection[str]) -> str:
+        """A host that takes guests and has all these SRs; "" if there is none."""
+        rows = sorted(self.ours.all("host").items(), key=lambda row: str(row[1]["name_label"]))
+        fitting = (ref for ref, row in rows if row["enabled"] and hosts.is_live(self.ours, ref))
+        return next((ref for ref in fitting if all(movable.plugged(self.ours, sr, ref) for sr in srs)), "")
+
     @property
     def operation(self) -> str:
         return MIGRATE_SEND if self.other or self.moved else POOL_MIGRATE
 
     @property
     def sends(self) -> bool:
-        return bool(self.other or (self.moved and self.relocates))
+        return bool(self.other or (self.moved and self.relocates) or self.across)
 
     @property
     def needed(self) -> bool:
@@ -79,7 +92,10 @@ class Move:
     def obstacles(self) -> list[Reason]:
         """All that records tell, without what the task may cure; if there is nothing, what xapi says when asked."""
         reasons = movable.stays(self.ours, self.ref, self.operation, force=self.force) if self.sends or self.moved or self.relocates else []
-        if self.relocates or self.other:
+        if self.across and not self.host:
+            reasons.append(Reason("VM_REQUIRES_SR", f"No host has all the SRs that {movable.name(self.vm)} would need.",
+                                  "Choose SRs that one host has."))  # fmt: skip
+        elif self.relocates or self.other or self.across:
             reasons += movable.refuses(self.theirs, self.host, self.vm, force=self.force, with_memory=self.running)
             reasons += self._choose_network()
         if self.other:

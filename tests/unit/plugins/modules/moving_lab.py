@@ -12,6 +12,10 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
 MIB, GIB = 1 << 20, 1 << 30
 NULL = "OpaqueRef:NULL"
+DISK: dict[str, t.Any] = {
+    "name_description": "", "virtual_size": GIB, "type": "user", "sharable": False, "read_only": False, "other_config": {},
+    "xenstore_data": {}, "sm_config": {}, "tags": [],
+}  # fmt: skip
 PLAIN: dict[str, t.Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}, "other_config": {}}
 
 

@@ -170,6 +170,18 @@ def test_a_network_without_an_address_there_carries_no_migration(lab: Lab, run: 
         run("xen_vm_migrate", name="web1", host="xcp01", network="Pool-wide network associated with eth1")
 
 
+def test_a_host_whose_protected_guests_could_not_be_restarted_takes_no_more(lab: Lab, run: Run) -> None:
+    for name, host in (("web1", "xcp00"), ("db1", "xcp01")):
+        lab.bend("VM", lab.running(name, host, memory=GIB), ha_restart_priority="restart", ha_always_run=True)
+    lab.bend("pool", lab("pool.get_all")[0], ha_enabled=True, ha_host_failures_to_tolerate=1)
+    run("xen_vm_migrate", name="web1", host="xcp01", check=True)
+    spare = lab("host.compute_free_memory", lab.host("xcp00"))
+    metrics = lab("host.get_metrics", lab.host("xcp00"))
+    lab.bend("host_metrics", metrics, memory_total=int(lab("host_metrics.get_memory_total", metrics)) - spare)
+    with pytest.raises(InvalidChange, match="If host 'xcp01' failed, the others could not hold its protected VMs and VM 'web1'"):
+        run("xen_vm_migrate", name="web1", host="xcp01")
+
+
 def test_force_moves_a_guest_without_tools(lab: Lab, run: Run) -> None:
     vm = lab.running(tools=False)
     assert run("xen_vm_migrate", name="web1", host="xcp01", force=True)["changed"] is True

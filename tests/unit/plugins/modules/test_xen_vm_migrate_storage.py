@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import Ambiguous, ApiError, InvalidChange
 
-from .moving_lab import Lab
+from .moving_lab import DISK, Lab
 
 Run = t.Callable[..., t.Any]
 
@@ -57,6 +58,15 @@ def test_the_disks_of_a_halted_guest_move(lab: Lab, converges: Run) -> None:
     done = converges("xen_vm_migrate", name="web1", host="xcp01", sr="Local storage")
     assert done["vm"]["host"] == ""
     assert srs(lab, vm) == [local(lab, "xcp01")] * 2
+
+
+def test_the_disks_of_a_halted_guest_go_from_one_hosts_storage_to_that_of_another(lab: Lab, converges: Run) -> None:
+    vm = lab.vm(disks=2, sr=lab.local_sr("xcp00"))
+    done = converges("xen_vm_migrate", name="web1", sr=local(lab, "xcp01"))
+    assert done["operations"] == ["host.migrate_receive", "VM.migrate_send"]
+    assert srs(lab, vm) == [local(lab, "xcp01")] * 2
+    with pytest.raises(InvalidChange, match="No host has all the SRs"):
+        converges("xen_vm_migrate", name="web1", disks={"0": local(lab, "xcp00")})
 
 
 def test_single_disks_are_named_by_place_name_or_uuid(lab: Lab, converges: Run) -> None:
@@ -177,6 +187,22 @@ def test_what_fails_leaves_all_where_it_was(lab: Lab, run: Run) -> None:
     with pytest.raises(ApiError, match="The copy of a disk broke off"):
         run("xen_vm_migrate", name="web1", host="xcp01", sr="Local storage")
     assert (lab.where(vm), srs(lab, vm), count(lab)) == ("xcp00", before, 2)
+
+
+def test_a_disk_that_was_left_where_it_was_to_go_is_named(lab: Lab, run: Run) -> None:
+    vm = lab.running(disks=1, sr=lab.local_sr("xcp00"))
+    lab.sim.world.clock.set_speed(4)
+
+    def breaks_off() -> None:
+        lab.moving(vm)
+        lab("VDI.create", {**DISK, "name_label": "disk 0", "SR": lab.shared_sr()})
+        lab("task.cancel", next(iter(lab("VM.get_current_operations", vm))))
+
+    with ThreadPoolExecutor(1) as beside:
+        broken = beside.submit(breaks_off)
+        with pytest.raises(ApiError, match=r"Left unfinished where it was to go: disk 'disk 0' \([0-9a-f-]{36}\)"):
+            run("xen_vm_migrate", name="web1", sr="NFS")
+        broken.result()
 
 
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
