@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import memory, vm_operations
+from . import memory, passthrough, vm_operations
 from . import networking as net
 from .errors import Fault
 from .hosts import is_live
@@ -85,7 +85,7 @@ def cannot_boot(db: Database, vm: str, host: str, *, with_storage: bool = True, 
         fault = lacks_features(db.get("VM", vm), vm, record, host)
     if not fault and with_storage:
         fault = _lacks_storage(db, vm, host)
-    return fault or _lacks_network(db, vm, host)
+    return fault or _lacks_network(db, vm, host) or passthrough.refusal(db, vm, host)
 
 
 def lacks_platform(vm_record: Record, vm: str, record: Record, host: str) -> Fault | None:

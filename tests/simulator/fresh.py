@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import fresh_storage, networking
+from . import fresh_storage, host_devices, networking
 from .fresh_pool import create_drivers, create_pool, create_templates, level_cpus, licence, values
 from .memory import MIB
 
@@ -40,6 +40,7 @@ def install(machine: Machine, management: t.Mapping[str, str] | None = None) -> 
     create_templates(db, machine)
     level_cpus(db)
     fresh_storage.create_all(machine)
+    host_devices.find_all(machine)
 
 
 def add_member(machine: Machine) -> None:
@@ -52,6 +53,7 @@ def add_member(machine: Machine) -> None:
         networking.bring_up(db, machine, pif)
     level_cpus(db)
     fresh_storage.create_all(machine)
+    host_devices.find_all(machine)
 
 
 # the host ------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import contextlib
 import typing as t
 import uuid
 
-from . import device_operations, guest_agents, guests, hosts, memory, operations, power_states
+from . import device_operations, guest_agents, guests, hosts, memory, operations, passthrough, power_states
 from . import networking as net
 from .errors import Fault
 from .modeltypes import NULL
@@ -73,6 +73,7 @@ def reserved(call: Call, vm: str, host: str, operation: str) -> t.Iterator[Machi
 def attach_devices(call: Call, vm: str, found: Machine) -> None:
     """Raises why a disk can't be used; networks come up on the host."""
     record = call.db.get("VM", vm)
+    passthrough.check_pci(call.db, vm, found.host_ref)
     for vbd in record["VBDs"]:
         device_operations.check(call.db, "VBD", vbd, "attach")
         fault = device_operations.sharing_refusal(call.db, vbd)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from . import hosts, storage_attach
+from . import host_devices, hosts, storage_attach
 from . import networking as net
 from .behaviours import bond as bonds
 from .dispatch import Call
@@ -27,6 +27,7 @@ def run(machine: Machine, *, rebooted: bool) -> None:
     if rebooted:
         _forget_attached(machine)
     _raise_interfaces(machine)
+    host_devices.find_all(machine)
     if not machine.is_coordinator:
         _copy_bonds(call, machine)
         _copy_vlans(call, machine)

@@ -40,6 +40,21 @@ def free(db: Database, host: str) -> int:
 
 
 def note_free(db: Database, host: str) -> None:
-    """The host's metrics show what is left."""
+    """Guests get what there is for them; the host's metrics show what is left."""
     if db.exists("host", host) and db.exists("host_metrics", db.get("host", host)["metrics"]):
+        balance(db, host)
         db.set("host_metrics", db.get("host", host)["metrics"], memory_free=free(db, host))
+
+
+def balance(db: Database, host: str) -> None:
+    """Each guest has its smallest size and the same share of the rest of its range (ocaml/squeezed, proportional policy)."""
+    here = {ref: vm for ref, vm in db.all("VM").items() if vm["resident_on"] == host and not vm["is_control_domain"]}
+    wished = sum(vm["memory_dynamic_max"] - vm["memory_dynamic_min"] for vm in here.values())
+    share = min(1.0, free(db, host) / wished) if wished else 1.0
+    for ref, vm in here.items():
+        more = vm["memory_dynamic_max"] - vm["memory_dynamic_min"]
+        target = vm["memory_dynamic_min"] + (more if share == 1.0 else int(more * share) // PAGE * PAGE)
+        if vm["power_state"] in ("Running", "Paused"):
+            db.set("VM", ref, memory_target=target)
+            if db.exists("VM_metrics", vm["metrics"]):
+                db.set("VM_metrics", vm["metrics"], memory_actual=target)

@@ -66,8 +66,15 @@ def possible_hosts(db: Database, vm: str, *, with_memory: bool = True) -> list[s
     return [host for host in db.all("host") if refusal(db, vm, host, with_memory=with_memory) is None]
 
 
+def neighbours(db: Database, vm: str, host: str) -> int:
+    """How many VMs of its anti-affinity groups the host has already."""
+    groups = [db.get("VM_group", group) for group in db.get("VM", vm)["groups"] if db.exists("VM_group", group)]
+    others = {other for group in groups if group["placement"] == "anti_affinity" for other in group["VMs"]} - {vm}
+    return sum(host in (db.get("VM", other)["resident_on"], db.get("VM", other)["scheduled_to_be_resident_on"]) for other in others)
+
+
 def choose(db: Database, vm: str) -> str:
-    """The host to start on: the affine one, then those with most free memory, the coordinator last.
+    """The host to start on: with fewest VMs of its anti-affinity group, the affine one, those with most free memory, the coordinator last.
 
     Raises NO_HOSTS_AVAILABLE, or with one host in the pool what that one says.
     """
@@ -81,8 +88,8 @@ def choose(db: Database, vm: str) -> str:
         raise Fault("NO_HOSTS_AVAILABLE")
     affinity, pool = db.get("VM", vm)["affinity"], next(iter(db.all("pool").values()))
 
-    def rank(host: str) -> tuple[bool, bool, int]:
+    def rank(host: str) -> tuple[int, bool, bool, int]:
         shunned = bool(pool["coordinator_bias"]) and host == pool["master"]
-        return affinity != NULL and host == affinity, not shunned, memory.free(db, host)
+        return -neighbours(db, vm, host), affinity != NULL and host == affinity, not shunned, memory.free(db, host)
 
     return max(fitting, key=rank)

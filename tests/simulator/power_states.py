@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import guest_agents, guests, memory
+from . import guest_agents, guests, memory, passthrough
 from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
@@ -57,6 +57,7 @@ def device_name(userdevice: str) -> str:
 def to_halted(db: Database, vm: str) -> None:
     """The domain is gone."""
     detach(db, vm)
+    passthrough.detach(db, vm)
     guests.drop_consoles(db, vm)
     host = db.get("VM", vm)["resident_on"]
     db.set(
@@ -80,6 +81,7 @@ def to_domain(machine: Machine, vm: str) -> None:
     """The VM is on the machine, paused, with its devices."""
     db = machine.pool.db
     attach(db, vm)
+    passthrough.attach(db, vm, machine.host_ref)
     target = db.get("VM", vm)["memory_dynamic_max"]
     db.set(
         "VM", vm, power_state="Paused", resident_on=machine.host_ref, scheduled_to_be_resident_on=NULL, memory_target=target,

@@ -18,6 +18,7 @@ import yaml
 
 from . import fresh, releases
 from .guest_agents import Guests
+from .site_devices import Devices, devices
 from .site_reader import Reader, SiteError
 from .site_storage import local_places, server
 from .storage import Place, Server, Storage
@@ -68,6 +69,7 @@ class HostSite:
     templates: tuple[str, ...] | None = None
     places: tuple[Place, ...] = ()
     pool: str = ""
+    devices: Devices = field(default_factory=dict)
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -178,6 +180,7 @@ def _host(r: Reader, common: _Common) -> HostSite:
         builtin_storage=r.flag("builtin_storage", True), hypervisor=r.flag("hypervisor", True), iscsi_iqn=initiator,
         drivers=_names(r, "drivers") or common.drivers,
         templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)), pool=r.text("pool", ""),
+        devices=devices(r),
     )  # fmt: skip
 
 
@@ -259,7 +262,7 @@ def _machine(world: World, host: HostSite, pool: Pool) -> Machine:
     state = {
         "management": {"netmask": str(host.network.netmask), "gateway": host.gateway or str(host.network.network_address + 1)},
         "iscsi_iqn": host.iscsi_iqn, "pci": {n.device: n.pci for n in host.nics if n.pci}, "builtin_storage": host.builtin_storage,
-        "no_hypervisor": not host.hypervisor,
+        "no_hypervisor": not host.hypervisor, "devices": host.devices,
         "attached": [n.device for n in host.nics if n.attached],
     }  # fmt: skip
     product = releases.release(host.release)

@@ -35,6 +35,7 @@ def _change(call: Call, vm: str, operation: str, limits: Limits) -> None:
         raise Fault("MEMORY_CONSTRAINT_VIOLATION", "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max")
     call.db.set("VM", vm, **{f"memory_{name}": value for name, value in limits._asdict().items()})
     vm_records.update_overhead(call.db, vm)
+    memory.note_free(call.db, call.db.get("VM", vm)["resident_on"])
 
 
 @message("VM.set_memory_limits")

@@ -121,6 +121,7 @@ def set_hvm_boot_policy(call: Call, self: str, value: str) -> None:
     """Any policy makes it HVM, none makes it PV."""
     call.db.set("VM", self, HVM_boot_policy=value, domain_type="hvm" if value else "pv")
     vm_records.update_overhead(call.db, self)
+    refresh(call.db, self)
 
 
 @message("VM.set_domain_type")
@@ -129,6 +130,7 @@ def set_domain_type(call: Call, self: str, value: str) -> None:
     policy = (call.db.get("VM", self)["HVM_boot_policy"] or "BIOS order") if value == "hvm" else ""
     call.db.set("VM", self, domain_type=value, HVM_boot_policy=policy)
     vm_records.update_overhead(call.db, self)
+    refresh(call.db, self)
 
 
 def _nvram(make: t.Callable[[str, str], implicit.Handler]) -> t.Callable[..., None]:
