@@ -26,7 +26,8 @@ SNAPSHOT = f"{PREFIX}snapshot"  # of the source and of the snapshot: the name th
 MOVED = f"{PREFIX}moved_from"  # the uuids it had in other SRs, separated by commas
 IMPORTED = f"{PREFIX}imported"  # SHA-256 of the file its content came from
 IMPORTING = f"{PREFIX}importing"  # the same, while it comes
-FOR_VM = f"{PREFIX}for"  # uuid and place of the VM it was made for, until it is attached
+FOR_VM = f"{PREFIX}for/"  # with the place: uuid of the VM it was made for, until it is attached
+CONFIG_DRIVE = f"{PREFIX}config_drive"  # a disk that holds nothing but a guest's first configuration: its VM looks after it
 
 PLACES = range(255)  # xen-api: xapi_vbd_helpers.ml
 ROUNDING = 2 * VHD_BLOCK  # a driver makes disks so much larger at most
@@ -145,21 +146,23 @@ def refuse_move(storage: Storage, vdi: Record, target: str, label: str) -> None:
         raise InvalidChange(f"Disk {label!r} is shared by several VMs and cannot be moved.", hint="Detach it from all but one.")
 
 
-def migrate(plan: Plan, ref: str, vdi: Record, vbd: tuple[str, Record], target: tuple[str, str], label: str, *, tracked: bool) -> Later:
+def migrate(
+    plan: Plan, ref: Handle, vdi: Record, vbd: tuple[Handle, Record] | None, target: tuple[str, str], label: str, *, tracked: bool
+) -> Later:  # fmt: skip
     """A disk of a VM to another SR, whether the VM runs or not; its data is copied while it is used. The new one has another uuid.
 
-    target: the SR, and its name; tracked: its changes are tracked, now and afterwards.
-
-    The VBD stays, so it bears the old uuid until the new disk does: a task that means the disk by its uuid still finds it.
+    vbd: stays, so it bears the old uuid until the new disk does, and a task that means the disk by its uuid still finds it; None
+    where nobody can mean it yet. target: the SR, and its name; tracked: its changes are tracked, now and afterwards.
     """
     if tracked:
         plan.add("VDI.disable_cbt", ref, what=f"stop tracking changes of disk {label!r}")
-    if MOVED in vbd[1]["other_config"]:
+    if vbd and MOVED in vbd[1]["other_config"]:
         plan.add("VBD.remove_from_other_config", vbd[0], MOVED, what=f"mark disk {label!r}")
-    plan.add("VBD.add_to_other_config", vbd[0], MOVED, vdi["uuid"], what=f"mark disk {label!r}")
+    if vbd:
+        plan.add("VBD.add_to_other_config", vbd[0], MOVED, vdi["uuid"], what=f"mark disk {label!r}")
     moved = plan.add("VDI.pool_migrate", ref, target[0], {}, what=f"move disk {label!r} to SR {target[1]!r}", slow=True)
     what = f"keep the settings of disk {label!r}"
-    plan.add("VDI.set_other_config", moved, kept_config(vdi), what=what)
+    plan.add("VDI.set_other_config", moved, kept_config(vdi) if vbd else theirs(vdi["other_config"]), what=what)
     # a storage driver carries neither over, they are in xapi's records
     if vdi.get("tags"):
         plan.add("VDI.set_tags", moved, list(vdi["tags"]), what=what)
@@ -179,7 +182,8 @@ def moved_to(objects: Objects, uuid: str) -> str:
     """The disk that had this uuid before it was moved; "" if there is none."""
     there = {vdi["uuid"] for vdi in objects.all("VDI").values()}
     for ref, vdi in objects.all("VDI").items():
-        if uuid in vdi["other_config"].get(MOVED, "").split(",") and vdi["other_config"].get(MOVING) not in there:
+        config = vdi["other_config"]
+        if uuid in config.get(MOVED, "").split(",") and config.get(MOVING) not in there and not vdi["is_a_snapshot"]:
             return ref
     for vbd in objects.all("VBD").values():
         if vbd["other_config"].get(MOVED) == uuid and vbd["VDI"] in objects.all("VDI"):

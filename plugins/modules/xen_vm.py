@@ -23,7 +23,10 @@ extends_documentation_fragment:
   - domzero.xen.vm_memory
   - domzero.xen.vm_cpus
   - domzero.xen.vm_boot
+  - domzero.xen.vm_disks
+  - domzero.xen.vm_cd
   - domzero.xen.vm_nics
+  - domzero.xen.vm_devices
 options:
   state:
     description:

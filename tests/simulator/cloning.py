@@ -76,6 +76,9 @@ def make(call: Call, vm: str, disks: Disks, *, new_macs: bool, **different: t.An
     for vtpm in source["VTPMs"]:
         record = db.get("VTPM", vtpm)
         db.create("VTPM", VM=made, is_unique=record["is_unique"], is_protected=record["is_protected"])
+    for vgpu in source["VGPUs"]:
+        record = db.get("VGPU", vgpu)
+        db.create("VGPU", VM=made, **{name: record[name] for name in ("GPU_group", "device", "other_config", "type")})
     if fields["power_state"] == "Halted":
         power_states.detach(db, made)
     vm_running.refresh(db, made)

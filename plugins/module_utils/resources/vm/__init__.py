@@ -18,9 +18,12 @@ from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
 from .boot import REPOSITORY, Boot
+from .cd import Cd
 from .cpus import Cpus
 from .creation import OPTIONS as CREATION
 from .creation import Creation, is_default, working_name
+from .devices import PCI, Devices
+from .disks import Disks
 from .fields import FIELDS, NAME
 from .labels import Labels
 from .memory import Memory
@@ -30,7 +33,7 @@ from .power import STATES, Power
 from .waiting import Waiting
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Nics, Waiting)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Devices, Disks, Cd, Nics, Waiting)
 
 
 def _options() -> dict[str, dict[str, t.Any]]:
@@ -49,7 +52,7 @@ class Vm(Resource):
         "mutually_exclusive": [["template", "from_vm"], ["template", "from_snapshot"]],
     }
     plain = Table("VM", FIELDS)
-    claimed: t.ClassVar[frozenset[str]] = frozenset({REPOSITORY})  # keys of other_config that a part looks after
+    claimed: t.ClassVar[frozenset[str]] = frozenset({REPOSITORY, PCI})  # keys of other_config that a part looks after
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)

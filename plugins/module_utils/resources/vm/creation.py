@@ -85,7 +85,7 @@ class Creation:
         return {
             **source, **known, "other_config": other, "blocked_operations": {}, "name_label": working_name(self.vm.label),
             "power_state": "Halted", "resident_on": NULL, "snapshots": [], "parent": NULL, "snapshot_of": NULL, "is_a_snapshot": False,
-            "is_default_template": False, "current_operations": {}, "guest_metrics": NULL, "VGPUs": source.get("VGPUs", []),
+            "is_default_template": False, "current_operations": {}, "guest_metrics": NULL, "VUSBs": [],
         }  # fmt: skip
 
     # how ----------------------------------------------------------------------------
