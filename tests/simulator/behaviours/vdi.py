@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Virtual disks: making, growing, snapshots, removing. Rules: xen-api ocaml/xapi/xapi_vdi.ml. Contents are sizes only."""
+"""Virtual disks: making, growing, snapshots, removing. Rules: xen-api ocaml/xapi/xapi_vdi.ml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import contextlib
 import re
 import typing as t
 
-from .. import sr_operations, sr_scan, storage_attach, vdi_operations
+from .. import sr_cleaning, sr_operations, sr_scan, storage_attach, vdi_operations
+from ..cloning import drop_device
 from ..errors import Fault
 from ..modeltypes import NULL
 from ..storage import Disk
@@ -63,26 +64,17 @@ def create(call: Call, record: dict[str, t.Any]) -> str:
 
 @message("VDI.destroy")
 def destroy(call: Call, self: str) -> None:
-    """The disk goes from its storage."""
+    """The disk goes from its storage, its drives go with it, and a VM whose memory was there has none."""
     record = call.db.get("VDI", self)
+    drives = list(record["VBDs"])
     with working(call, record["SR"], "vdi_destroy", self, "destroy") as (found, ctx):
         found.vdi_delete(ctx, record["location"])
         call.db.destroy("VDI", self)
-        _drop_coalesced(call, record["SR"], found, ctx)
-
-
-def _drop_coalesced(call: Call, sr: str, found: Driver, ctx: Context) -> None:
-    """Hidden base copies nobody needs any more go, disks that took over their data show it."""
-    held = found.scan(ctx)
-    if held is None:
-        return
-    here = {disk.location: disk for disk in held}
-    for vdi in list(call.db.get("SR", sr)["VDIs"]):
-        record = call.db.get("VDI", vdi)
-        if record["location"] in here:
-            sr_scan.put(call.db, sr, here[record["location"]])
-        elif not record["managed"]:
-            call.db.destroy("VDI", vdi)
+        for vbd in drives:
+            drop_device(call, "VBD", vbd)
+        for vm in call.db.find("VM", suspend_VDI=self):
+            call.db.set("VM", vm, suspend_VDI=NULL)
+        sr_cleaning.kick(found, ctx)
 
 
 def _resize(call: Call, vdi: str, size: int, operation: str) -> None:

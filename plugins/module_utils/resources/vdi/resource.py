@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import disks
+from ... import disks, tasks
 from ...chains import Chains
 from ...client import Session
 from ...errors import Ambiguous, InvalidChange, NotFound
@@ -45,6 +45,7 @@ class Vdi(Resource):
         super().__init__(session, params)
         self.storage = Storage(self.objects)
         self.attachments = Attachments(self.objects, self.label)
+        self._asked = False
 
     # finding --------------------------------------------------------------------
     def candidates(self) -> dict[str, Record]:
@@ -61,7 +62,23 @@ class Vdi(Resource):
         return rows if self.params.get("snapshots", True) else {ref: r for ref, r in rows.items() if not r["is_a_snapshot"]}
 
     def find(self) -> Found | None:
-        """By uuid, also by the one it had before it was moved; else by name, in the SR given. Raises Ambiguous, NotFound."""
+        """Asked again, what a call whose answer was lost still does to the disk is waited for. Raises Ambiguous, NotFound, Timeout."""
+        found = self._known()
+        if found and self._asked and found.record["current_operations"]:
+            uuid = found.record["uuid"]
+
+            def idle() -> bool:
+                rows = self.session.call("VDI.get_all_records_where", f'field "uuid" = "{uuid}"')
+                return not any(row["current_operations"] for row in rows.values())
+
+            tasks.wait_until(f"what is done to disk {self.label!r} to end", idle, timeout=float(self.params["wait_timeout"]))
+            self.objects.forget()
+            found = self._known()
+        self._asked = True
+        return found
+
+    def _known(self) -> Found | None:
+        """By uuid, also by the one it had before it was moved; else by name, in the SR given."""
         if self.params.get("uuid"):
             found = self.known(self.params["uuid"])
             if not found and self.params["state"] != "absent":
