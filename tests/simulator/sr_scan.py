@@ -32,6 +32,18 @@ def scan(machine: Machine, sr: str, driver: Driver, ctx: Context) -> None:
         db.remove_from_map("SR", sr, "other_config", "dirty")
 
 
+def follow(db: Database, sr: str, driver: Driver, ctx: Context) -> None:
+    """Base copies that are gone lose their record, disks that took over their data show it; sizes follow."""
+    held = {disk.location: disk for disk in driver.scan(ctx) or []}
+    for vdi in list(db.get("SR", sr)["VDIs"]):
+        record = db.get("VDI", vdi)
+        if record["location"] in held:
+            put(db, sr, held[record["location"]])
+        elif not record["managed"]:
+            db.destroy("VDI", vdi)
+    update_sizes(db, sr, driver, ctx)
+
+
 def update_sizes(db: Database, sr: str, driver: Driver, ctx: Context) -> None:
     """Size and use as the driver says, allocation as the sum of the disks."""
     size, used = driver.sizes(ctx)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import sr_operations, sr_scan, storage_attach, tasks
+from .. import sr_cleaning, sr_operations, sr_scan, storage_attach, tasks
 from ..errors import Fault
 from ..hosts import at_host
 from . import message
@@ -115,7 +115,9 @@ def scan(call: Call, sr: str) -> None:
     with sr_operations.running(call, sr, "scan"):
         machine, pbd = storage_attach.working_machine(call.machine, sr)
         working = storage_attach.context(machine, pbd)
-        sr_scan.scan(machine, sr, driver_of(call.db, working.type), working)
+        found = driver_of(call.db, working.type)
+        sr_scan.scan(machine, sr, found, working)
+        sr_cleaning.kick(found, working)
 
 
 @message("SR.update")

@@ -39,9 +39,13 @@ class Writer:
     def __init__(self, machine: Machine, vdi: str) -> None:
         self._world, self._vdi, self._record = machine.world, vdi, dict(machine.pool.db.get("VDI", vdi))
         self._driver, self._ctx = driver(machine, self._record["SR"])
-        self._layers = self._driver.layers(self._ctx, self._record["location"])
-        self.chain = self._world.shelf.chain(self._layers, self._record["virtual_size"])
-        self._world.shelf.written.update(self._layers[:1])
+        self._open()
+
+    def _open(self) -> None:
+        shelf = self._world.shelf
+        self._changes, self._layers = shelf.changes, self._driver.layers(self._ctx, self._record["location"])
+        self.chain = shelf.chain(self._layers, self._record["virtual_size"])
+        shelf.written.update(self._layers[:1])
 
     @property
     def size(self) -> int:
@@ -61,6 +65,10 @@ class Writer:
         """Bytes inside of the disk. Raises SR_BACKEND_FAILURE_44 when the SR is full."""
         if not self._layers:
             return
+        if self._world.shelf.changes != self._changes:  # snapshots may be taken meanwhile
+            with self._world.lock:
+                self._leave()
+                self._open()
         fresh = self.chain.fresh(offset, len(data))
         if fresh:
             with self._world.lock:
@@ -78,12 +86,15 @@ class Writer:
     def _note(self, offset: int, length: int) -> None:
         """For those who track changes."""
 
-    def close(self) -> None:
-        """The records show what is taken now; the state is saved."""
+    def _leave(self) -> None:
         shelf = self._world.shelf
         shelf.written.subtract(self._layers[:1])
         shelf.written += type(shelf.written)()  # without what is at zero
         self.chain.close()
+
+    def close(self) -> None:
+        """The records show what is taken now; the state is saved."""
+        self._leave()
         sr = self._record["SR"]
         if self._db.exists("VDI", self._vdi):
             for disk in self._driver.scan(self._ctx) or []:

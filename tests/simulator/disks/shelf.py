@@ -26,6 +26,7 @@ class Shelf:
         self._parent = parent
         self.lock = threading.RLock()  # held while something is written or merged
         self.written: Counter[str] = Counter()  # layers somebody has open for writing
+        self.changes = 0  # how often layers got another name or place
 
     @property
     def folder(self) -> Path:
@@ -48,11 +49,13 @@ class Shelf:
     def split(self, leaf: str, base: str) -> None:
         """What the leaf holds becomes the base; the leaf is empty and stands on it."""
         with self.lock:
+            self.changes += 1
             self.node(leaf).become(base)
 
     def merge(self, child: str, base: str) -> None:
         """The base goes, what it held and the child did not is the child's."""
         with self.lock:
+            self.changes += 1
             above, below = self.node(child), self.node(base)
             if child in self.written or above.count() >= below.count():
                 above.take(below)

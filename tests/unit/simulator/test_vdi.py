@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.domzero.xen.tests.simulator.behaviours.sr_types.vhd import LONGEST_CHAIN
 from ansible_collections.domzero.xen.tests.simulator.modeltypes import NULL
 from ansible_collections.domzero.xen.tests.unit.simulator import storing
+from ansible_collections.domzero.xen.tests.unit.simulator.conversation import settle
 from ansible_collections.domzero.xen.tests.unit.simulator.storing import NFS, NFS_ISO, Storing
 
 MIB = 1 << 20
@@ -155,6 +156,7 @@ def test_disk_and_snapshot_stand_on_a_hidden_base_copy(pool: Storing, nfs: str) 
     parents = {pool.record("VDI", vdi)["sm_config"]["vhd-parent"] for vdi in (disk, snapshot)}
     assert parents == {pool.record("VDI", base)["uuid"]}
     pool("VDI.destroy", snapshot)
+    settle(pool.machine.world)
     assert not pool.db.exists("VDI", base), "one disk alone needs no base copy"
     assert "vhd-parent" not in pool.record("VDI", disk)["sm_config"]
 

@@ -175,6 +175,14 @@ class Driver:
         """A disk that is there already gets a record."""
         raise backend(38)
 
+    def garbage(self, ctx: Context) -> t.Any:
+        """What deleted disks left and nobody needs, if anything."""
+        return None
+
+    def coalesce(self, ctx: Context) -> int | None:
+        """One step of cleaning up what deleted disks left: how many bytes had to be moved, None when there is nothing to do."""
+        return None
+
     def layers(self, ctx: Context, location: str) -> list[str]:
         """Which layers of data a disk consists of, the newest first; none for one that is read as zeros."""
         return [location]

@@ -108,19 +108,27 @@ class VhdDriver(Driver):
         return dict(wanted.sm_config)
 
     def vdi_delete(self, ctx: Context, location: str) -> None:
-        """What only this disk needed of its chain goes with it."""
-        repository, disk = self._disk(ctx, location)
+        """Base copies nobody needs any more go later."""
+        repository, _disk = self._disk(ctx, location)
         del repository.disks[location]
         ctx.shelf.drop(location)
-        parent = disk.sm_config.get(PARENT)
-        if parent in repository.disks:
-            self._coalesce(ctx, repository, repository.disks[parent])
 
-    def _coalesce(self, ctx: Context, repository: Repository, base: Disk) -> None:
-        """A hidden base copy with one child left melts into it, with none it goes."""
-        children = [d for d in repository.disks.values() if d.sm_config.get(PARENT) == base.uuid]
-        if len(children) > 1:
-            return
+    def garbage(self, ctx: Context) -> tuple[Disk, list[Disk]] | None:
+        """A hidden base copy with less than two children, and those."""
+        disks = self.repository(ctx).disks.values()
+        children: dict[str | None, list[Disk]] = {}
+        for disk in disks:
+            children.setdefault(disk.sm_config.get(PARENT), []).append(disk)
+        found = (base for base in disks if not base.managed and len(children.get(base.uuid, ())) < 2)
+        return next(((base, children.get(base.uuid, [])) for base in found), None)
+
+    def coalesce(self, ctx: Context) -> int | None:
+        """A base copy with one child left melts into it, with none it goes."""
+        found = self.garbage(ctx)
+        return self._melt(ctx, self.repository(ctx), *found) if found else None
+
+    def _melt(self, ctx: Context, repository: Repository, base: Disk, children: list[Disk]) -> int:
+        blocks = ctx.shelf.node(base.location).count()
         del repository.disks[base.location]
         above = base.sm_config.get(PARENT)
         for child in children:
@@ -130,8 +138,7 @@ class VhdDriver(Driver):
             child.sm_config = {k: v for k, v in child.sm_config.items() if k != PARENT} | ({PARENT: above} if above else {})
         if not children:
             ctx.shelf.drop(base.location)
-            if above in repository.disks:
-                self._coalesce(ctx, repository, repository.disks[above])
+        return blocks * BLOCK if children else 0
 
     def vdi_resize(self, ctx: Context, location: str, size: int) -> Disk:
         """79 when the disk would shrink."""
