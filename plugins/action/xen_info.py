@@ -108,12 +108,25 @@ class ActionModule(ActionBase):
         log_in_once = module.session or (_loop_session if in_loop else session_for)
         try:
             with orderly_end(), log_in_once(params) as session:
+                session.watch = self._progress()
                 result = module.run(session, params, self._task.check_mode)
         except XenError as e:
             return failure(e)
         warnings = [*warn_about(params), *result.pop("warnings", [])]
         shown = {"_ansible_no_log": True} if module.secret else {}
         return {**result, **shown, **({"warnings": warnings} if warnings else {})}
+
+    def _progress(self) -> t.Callable[[str, float], None]:
+        """With -v, a line whenever a long call has come another tenth of its way."""
+        told: dict[str, int] = {}
+
+        def watch(method: str, share: float) -> None:
+            tenth = int(share * 10)
+            if tenth > told.get(method, 0):
+                self._display.v(f"{self._task.get_name()}: {method} {share:.0%}")
+            told[method] = tenth
+
+        return watch
 
     def _in_process(self) -> bool:
         task = self._task

@@ -73,6 +73,7 @@ class Session(Base):  # type: ignore[misc]
         super().__init__(endpoint.url)
         self.endpoint = endpoint
         self.requests = 0
+        self.watch: t.Callable[[str, float], None] | None = None  # is told how far a long call is, from 0 to 1
         self._http = Http(endpoint)
         self._json: bool | None = None
         self._login_params: tuple[str, str] | None = None

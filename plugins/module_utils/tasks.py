@@ -70,6 +70,8 @@ def ended(session: Session, task: str, method: str, timeout: float, progress: Pr
             reached = float(record["progress"])
             if progress:
                 progress(reached)
+            if session.watch:
+                session.watch(method, reached)
             if record["status"] not in ("pending", "cancelling"):
                 return t.cast("dict[str, t.Any]", record)
 

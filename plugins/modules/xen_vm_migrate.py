@@ -16,7 +16,8 @@ description:
     first one only. Check mode tells the same.
   - Where the VM and its disks are already where the task wants them, nothing is done. A migration of the VM that is under way is
     waited for first, also in check mode.
-  - When a migration fails, the VM is where it was. What it may have left in the other pool is named.
+  - With C(-v), a line tells each tenth of the way, unless the task runs as an ordinary module (such as with C(async)).
+  - When a migration fails, the VM is where it was. What it may have left where the VM was to go is named.
 extends_documentation_fragment:
   - domzero.xen.xen
 options:

@@ -362,3 +362,16 @@ def test_a_task_without_an_address_says_what_to_set(sim, play):
     ran = play(network("x"), module_defaults={})
     assert ran.code != 0
     assert "hostname and password missing" in ran.output
+
+
+def test_how_far_a_long_call_is_shows_while_it_runs(sim: InProcess, play: Play) -> None:
+    tasks: list[Task] = [
+        {"domzero.xen.xen_sr": {"name": "NFS", "type": "nfs", "server": "127.10.0.10", "path": "/export/vms"}},
+        {"domzero.xen.xen_vm": {"name": "web1", "template": "Other install media"}},
+        {"domzero.xen.xen_vdi": {"name": "root", "size": "1 GiB", "sr": "Local storage", "attached_to": [{"vm": "web1", "position": 0}]}},
+    ]
+    assert play(*tasks).code == 0
+    sim.world.clock.set_speed(4)
+    ran = play({"name": "Move it", "domzero.xen.xen_vm_migrate": {"name": "web1", "sr": "NFS"}})
+    assert ran.code == 0
+    assert re.search(r"Move it: VDI\.pool_migrate [1-9]0%", ran.output), ran.output
