@@ -23,6 +23,14 @@ HINTS: dict[str, str] = {
     "SR_BACKEND_FAILURE_141": "The iSCSI target cannot be reached or is not there: check address and IQN.",
     "SR_HAS_PBD": "The SR is still attached to a host.",
     "VLAN_TAG_INVALID": "A VLAN tag lies between 1 and 4094.",
+    "NO_HOSTS_AVAILABLE": "No host can run it: every one lacks memory, an SR or a network that it needs, or is disabled.",
+    "HOST_NOT_ENOUGH_FREE_MEMORY": "Give it less memory, or move or halt other VMs first.",
+    "VM_REQUIRES_SR": "That host does not have the SR of one of its disks or discs attached: start it elsewhere, or eject the disc.",
+    "VM_REQUIRES_NETWORK": "That host is not on one of its networks: start it elsewhere, or connect the network there.",
+    "VM_LACKS_FEATURE": "Its guest tools do not run, or do not allow it.",
+    "OPERATION_BLOCKED": "Somebody blocked the operation for this VM (blocked_operations).",
+    "SR_BACKEND_FAILURE_44": "The SR is full: remove disks or snapshots, or choose another SR.",
+    "SR_BACKEND_FAILURE_109": "The chain of images is too long: make a full copy, move the disk to another SR, or delete snapshots.",
     "VDI_IN_USE": "A virtual disk of it is in use by a running VM.",
 }
 

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - domzero.xen.vm_boot
   - domzero.xen.vm_disks
   - domzero.xen.vm_cd
+  - domzero.xen.vm_cloud_init
   - domzero.xen.vm_nics
   - domzero.xen.vm_devices
 options:
@@ -75,6 +76,12 @@ options:
     description: Seconds that a clean shutdown may take.
     type: int
     default: 600
+  snapshots:
+    description:
+      - What becomes of its snapshots with O(state=absent). A VM that has snapshots is only deleted when the task says it.
+      - Those that are kept are snapshots of nothing, from which a VM can be made.
+    type: str
+    choices: [delete, keep]
   allow_disruption:
     description: Whether the VM may be restarted, or switched off and removed, where the task needs it.
     type: bool
@@ -122,6 +129,24 @@ chain_length:
   returned: when a VM with disks is made from another
   type: int
   sample: 2
+kept_disks:
+  description: The disks of a deleted VM that are kept, as they are another's too or are to be.
+  returned: when O(state=absent) and the VM was there
+  type: list
+  elements: dict
+  sample: []
+deleted_snapshots:
+  description: The names of the snapshots that went with the VM.
+  returned: when O(snapshots=delete) and there are some
+  type: list
+  elements: str
+  sample: [before the upgrade]
+kept_snapshots:
+  description: The names of the snapshots that are left of the VM.
+  returned: when O(snapshots=keep) and there are some
+  type: list
+  elements: str
+  sample: [before the upgrade]
 operations:
   description: The calls that were made, or would be.
   returned: success

@@ -17,8 +17,10 @@ from ...fields import Table
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
+from ...vms import is_guest
 from .boot import REPOSITORY, Boot
 from .cd import Cd
+from .cloud_init import CloudInit
 from .cpus import Cpus
 from .creation import OPTIONS as CREATION
 from .creation import Creation, is_default, working_name
@@ -30,10 +32,11 @@ from .memory import Memory
 from .nics import Nics
 from .part import Part, Subject
 from .power import STATES, Power
+from .snapshots import Snapshots
 from .waiting import Waiting
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Devices, Disks, Cd, Nics, Waiting)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Devices, Snapshots, Disks, Cd, CloudInit, Nics, Waiting)
 
 
 def _options() -> dict[str, dict[str, t.Any]]:
@@ -151,11 +154,6 @@ class Vm(Resource):
                 part.remove(plan, subject)
             plan.add("VM.destroy", one.ref, what=f"delete VM {self.label!r}", slow=True)
         return plan
-
-
-def is_guest(record: Record) -> bool:
-    """Whether it is a VM: no template, snapshot or control domain."""
-    return not record["is_a_template"] and not record["is_a_snapshot"] and not record["is_control_domain"]
 
 
 __all__ = ["PARTS", "STATES", "Part", "Subject", "Vm", "is_guest"]

@@ -14,6 +14,7 @@ from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import NULL, Record
+from ...vms import is_guest
 from .part import Subject
 
 if t.TYPE_CHECKING:
@@ -53,10 +54,10 @@ class Creation:
         """Raises NotFound, Ambiguous, InvalidChange when the task names nothing."""
         snapshot, vm, template = (self.params.get(option) for option in ("from_snapshot", "from_vm", "template"))
         if snapshot:
-            of = self.objects.resolve("VM", vm, _is_guest) if vm else ""
+            of = self.objects.resolve("VM", vm, is_guest) if vm else ""
             return self.objects.resolve("VM", snapshot, lambda r: r["is_a_snapshot"] and of in ("", r["snapshot_of"]))
         if vm:
-            return self.objects.resolve("VM", vm, _is_guest)
+            return self.objects.resolve("VM", vm, is_guest)
         if template:
             return self.objects.resolve("VM", template, lambda r: r["is_a_template"] and not r["is_a_snapshot"])
         raise InvalidChange(
@@ -143,7 +144,3 @@ class Creation:
         plan.facts.update({"clone": "full" if subject.full else "fast", "chain_length": length} if disks else {})
         if disks and length >= NEAR:
             plan.warnings.append(f"The disks of VM {self.vm.label!r} have a chain of {length} images, {LIMIT} are the limit. {WAYS_OUT}")
-
-
-def _is_guest(record: Record) -> bool:
-    return not record["is_a_template"] and not record["is_control_domain"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import hosts
+from ... import capacity, hosts
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import NULL
@@ -97,12 +97,36 @@ class Power(Part):
         if verb in ("start", "resume"):
             paused = step[1] == "Paused"
             host = self._target()
+            self._refuse_lack_of_memory(plan, subject, host)
             method, params = (f"VM.{verb}_on", (host, paused, False)) if host else (f"VM.{verb}", (paused, False))
             plan.add(method, subject.ref, *params, what=f"{verb} VM {label!r}", slow=True)
             return
         if verb == "suspend" and subject.at == subject.record["power_state"] and "suspend" not in subject.record["allowed_operations"]:
             raise InvalidChange(f"VM {label!r} cannot be suspended now.", hint="It needs guest tools that run, and no PCI device or vGPU.")
         plan.add(f"VM.{verb}", subject.ref, what=f"{verb} VM {label!r}", slow=True)
+
+    def _refuse_lack_of_memory(self, plan: Plan, subject: Subject, host: str) -> None:
+        """Said before anything is made. What a restart gives back counts, and high availability may keep more for itself."""
+        record = {
+            **subject.record,
+            "memory_dynamic_min": plan.after["memory_dynamic_min"],
+            "memory_static_max": plan.after["memory_static_max"],
+        }
+        need = capacity.memory_needed(record)
+        rows = (
+            [host]
+            if host
+            else [ref for ref, row in self.objects.all("host").items() if row["enabled"] and hosts.is_live(self.objects, ref)]
+        )
+        back = {subject.record["resident_on"]: capacity.memory_needed(subject.record)} if subject.record["power_state"] == "Running" else {}
+        free = {ref: capacity.memory_free(self.objects, ref) + back.get(ref, 0) for ref in rows}
+        if free and max(free.values()) < need:
+            most = max(free, key=lambda ref: free[ref])
+            raise InvalidChange(
+                f"VM {self.label!r} needs {hosts.readable_size(need)} of memory to start; host {hosts.name_of(self.objects, most)!r}, "
+                f"{'where it is to start' if host else 'which has most'}, has {hosts.readable_size(free[most])} free.",
+                hint="Give it less (memory, memory_dynamic_min), or move or halt other VMs first.",
+            )
 
     def _target(self) -> str:
         """The host it is to be started on. Raises NotFound, Ambiguous."""

@@ -83,3 +83,28 @@ def test_an_absent_vm_is_gone(converges: Run, session: Session) -> None:
     converges("xen_vm", name="web01", template=DEBIAN)
     converges("xen_vm", name="web01", state="absent")
     assert not [r for r in session.call("VM.get_all_records").values() if r["name_label"].startswith("web01")]
+
+
+def test_a_vm_with_snapshots_goes_only_when_the_task_says_what_becomes_of_them(converges: Run, run: Run, session: Session) -> None:
+    converges("xen_vm", name="web01", template=DEBIAN)
+    for name in ("one", "two"):
+        ((ref, _record),) = [(r, x) for r, x in session.call("VM.get_all_records").items() if x["name_label"] == "web01"]
+        session.call("VM.snapshot", ref, name, [])
+    with pytest.raises(InvalidChange, match="VM 'web01' has snapshots: one, two"):
+        run("xen_vm", name="web01", state="absent")
+    done = converges("xen_vm", name="web01", state="absent", snapshots="delete")
+    assert done["operations"].count("VM.destroy") == 3
+    assert not [r for r in session.call("VM.get_all_records").values() if r["name_label"] in ("one", "two", "web01")]
+
+
+def test_a_vm_that_no_host_has_memory_for_is_refused_before_it_is_made(run: Run) -> None:
+    for check in (True, False):
+        with pytest.raises(InvalidChange, match=r"VM 'web01' needs 900.* of memory to start; host 'xcp0.', which has most, has"):
+            run("xen_vm", name="web01", template=DEBIAN, memory="900 GiB", power_state="running", check=check)
+    assert run("xen_vm_info")["vms"] == []
+
+
+def test_a_vm_is_started_where_the_task_says(converges: Run, run: Run) -> None:
+    done = converges("xen_vm", name="web01", template="Other install media", power_state="running", host="xcp01")
+    assert run("xen_vm_info", name="web01")["facts"][done["vm"]["uuid"]]["host"] == "xcp01"
+    assert "VM.start_on" in done["operations"]
