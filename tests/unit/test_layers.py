@@ -21,6 +21,7 @@ ORDER = [
     "http_transfer",
     "stream",
     "refs",
+    "chains",
     "guest",
     "vms",
     "hosts",

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from ...sm_errors import backend
 from ...storage import Disk, Repository
-from .base import Context, Driver, new_uuid
+from .base import Context, new_uuid
+from .tracked import Tracking
 
 MIB = 1 << 20
 BLOCK = 2 * MIB
@@ -44,7 +45,7 @@ def written(virtual_size: int, blocks: int) -> int:
     return metadata(virtual_size) + blocks * (BLOCK + 4096)
 
 
-class VhdDriver(Driver):
+class VhdDriver(Tracking):
     """Creates, snapshots, resizes; a subclass says where and how much a disk takes."""
 
     unit = 1  # bytes the medium gives at a time
@@ -109,9 +110,17 @@ class VhdDriver(Driver):
 
     def vdi_delete(self, ctx: Context, location: str) -> None:
         """Base copies nobody needs any more go later."""
-        repository, _disk = self._disk(ctx, location)
+        repository, disk = self._disk(ctx, location)
         del repository.disks[location]
         ctx.shelf.drop(location)
+        self._pass_on(ctx, repository, disk)
+
+    def vdi_data_destroy(self, ctx: Context, location: str) -> None:
+        """The disk stands on nothing any more."""
+        _repository, disk = self._disk(ctx, location)
+        ctx.shelf.drop(location)
+        disk.type, disk.physical_utilisation = "cbt_metadata", 0
+        disk.sm_config = {key: value for key, value in disk.sm_config.items() if key != PARENT}
 
     def garbage(self, ctx: Context) -> tuple[Disk, list[Disk]] | None:
         """A hidden base copy with less than two children, and those."""
@@ -166,7 +175,8 @@ class VhdDriver(Driver):
         if self._depth(repository, disk) >= LONGEST_CHAIN:
             raise backend(109)
         left, taken = self._deflated(ctx, disk), size(ctx, disk.virtual_size)
-        leaf = self.writable(ctx, disk.virtual_size)
+        # nobody writes to a snapshot, so that it stays as small as it was (LVHDSR.py: issnap)
+        leaf = (self.empty if disk.is_a_snapshot else self.writable)(ctx, disk.virtual_size)
         self._need(ctx, left + leaf + taken - disk.physical_utilisation)
         base = self._new(
             virtual_size=disk.virtual_size, physical_utilisation=left, name_label="base copy",
@@ -179,6 +189,8 @@ class VhdDriver(Driver):
         copy = replace(wanted, uuid=uuid, location=uuid, virtual_size=disk.virtual_size, physical_utilisation=taken)
         copy.sm_config = {**self.describe(copy), PARENT: base.uuid}
         repository.disks |= {base.location: base, uuid: self.kept(copy)}
+        if wanted.is_a_snapshot:
+            self._hand_over(ctx, disk, repository.disks[uuid])
         return copy
 
     def _deflated(self, ctx: Context, disk: Disk) -> int:

@@ -1,0 +1,54 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The VMs of a pool by name or uuid; not templates, snapshots and control domains, which are records of the same class."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+
+from .errors import NotFound
+from .refs import Objects, Record
+
+
+def is_guest(record: Record) -> bool:
+    return not record["is_a_template"] and not record["is_a_snapshot"] and not record["is_control_domain"]
+
+
+class Vms:
+    """Names of VMs there and back, from one bulk read."""
+
+    def __init__(self, objects: Objects):
+        self.objects = objects
+        self._counted: dict[str, Record] = {}  # the table whose names are counted
+        self._owners: dict[str, int] = {}
+
+    def all(self) -> dict[str, Record]:
+        return {ref: record for ref, record in self.objects.all("VM").items() if is_guest(record)}
+
+    def label(self, ref: str) -> str:
+        """The name if one VM only has it, else the uuid; "" for none. A template that was a VM is told by its uuid."""
+        record = self.objects.all("VM").get(ref)
+        if record is None:
+            return ""
+        if self._counted is not self.objects.all("VM"):
+            self._counted = self.objects.all("VM")
+            self._owners = dict(Counter(guest["name_label"] for guest in self.all().values()))
+        name = str(record["name_label"])
+        return name if name and is_guest(record) and self._owners.get(name) == 1 else str(record["uuid"])
+
+    def labels(self, refs: t.Iterable[str]) -> list[str]:
+        """Of those that are there, sorted."""
+        return sorted(label for ref in refs if (label := self.label(ref)))
+
+    def resolve(self, text: str) -> str:
+        """Raises NotFound (with the names there are), Ambiguous (with the candidates)."""
+        return self.objects.resolve("VM", text, is_guest)
+
+    def found(self, text: str) -> str | None:
+        """The VM if there is one. Raises Ambiguous."""
+        try:
+            return self.resolve(text)
+        except NotFound:
+            return None
