@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import guest_agents, guests, memory, passthrough
+from . import guest_agents, guest_ends, guests, memory, passthrough
 from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
@@ -104,3 +104,4 @@ def to_running(world: World, db: Database, vm: str) -> None:
     """The guest's processors turn."""
     db.set("VM", vm, power_state="Running")
     guest_agents.woken(world, db, vm)
+    guest_ends.awaited(world, db, vm)
