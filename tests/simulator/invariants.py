@@ -41,7 +41,22 @@ def check(world: World) -> list[str]:
         for part in (_pool, _references, _uuids, _interfaces, _vlans, _bonds, _storage, _guests):
             out += [f"{pool.name}: {breach}" for breach in part(pool)]
         out += [f"{pool.name}: {breach}" for breach in _types(pool.db, world.schema)]
-    return out
+    return out + list(_disks(world))
+
+
+def _disks(world: World) -> Breaches:
+    """Data belongs to a disk, and what a disk stands on is there."""
+    known = {vdi["location"] for pool in world.pools for vdi in pool.db.all("VDI").values()}
+    for place in world.storage.places():
+        known |= {place.path, *place.contents.values()}
+        for repository in place.repositories.values():
+            known |= set(repository.disks)
+            for disk in repository.disks.values():
+                parent = disk.sm_config.get("vhd-parent")
+                if parent and parent not in repository.disks:
+                    yield f"disk {disk.location} stands on {parent}, which is gone"
+    for name in sorted(world.shelf.names() - known):
+        yield f"there is data of {name}, which is no disk"
 
 
 def _machines(world: World) -> Breaches:

@@ -43,6 +43,7 @@ TEXTS = {
     225: "Incorrect Location string format. String must be in the format SERVER:PATH for NFS targets, or \\\\SERVER\\PATH for CIFS targets",
     226: "Invalid local path",
     227: "Given SMB version is not allowed. Choose either 1.0 or 3.0",
+    460: "Failed to calculate changed blocks for given VDIs.",
     461: "The file system for SR cannot be written to.",
     5000: "ZFS SR creation error",
     5004: "The request is missing the group-name parameter",

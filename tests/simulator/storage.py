@@ -31,6 +31,8 @@ class Disk:
     snapshot_of: str = ""  # uuid
     snapshot_time: str = EPOCH
     sm_config: dict[str, str] = field(default_factory=dict)
+    tracked: bool = False  # whether a log tells what changed
+    tracked_since: str = ""  # location of the snapshot at which that log begins
 
 
 @dataclass

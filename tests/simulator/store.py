@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .clock import Clock
 from .database import Database
+from .disks import attached
 from .disks.shelf import DISKS
 from .guest_agents import Guests
 from .storage import Storage
@@ -153,6 +154,7 @@ class Store:
         for cls, ref, text in self._db.execute("SELECT class, ref, record FROM object WHERE pool = ? ORDER BY n", (name,)):
             pool.db.put(cls, ref, _restored(pool.db, cls, json.loads(text)))
         pool.db.derive()
+        attached.forget_leaked(pool.db)
         pool.db.generation = max(pool.db.generation, generation)
         pool.db.dirty.clear()
         return pool

@@ -123,6 +123,7 @@ def snapshot(call: Call, vdi: str, driver_params: dict[str, str]) -> str:
         wanted = _wanted(call, vdi)
         wanted.is_a_snapshot, wanted.snapshot_of, wanted.snapshot_time = True, record["uuid"], now
         copy = sr_scan.put(call.db, record["SR"], found.vdi_snapshot(ctx, record["location"], wanted))
+        call.db.set("VDI", copy, cbt_enabled=record["cbt_enabled"])
         return _finish(call, vdi, copy, found, ctx)
 
 

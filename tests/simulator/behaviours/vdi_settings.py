@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import sr_operations, vdi_operations
+from .. import sr_cleaning, sr_operations, vdi_operations
 from ..errors import Fault
 from . import message
+from .sr_types.vhd import PARENT
 from .vdi import driver, working
 
 if t.TYPE_CHECKING:
@@ -76,7 +77,8 @@ def set_allow_caching(call: Call, self: str, value: bool) -> None:
 
 def _track(call: Call, vdi: str, operation: str, enabled: bool) -> None:
     record = call.db.get("VDI", vdi)
-    with working(call, record["SR"], f"vdi_{operation}", vdi, operation):
+    with working(call, record["SR"], f"vdi_{operation}", vdi, operation) as (found, ctx):
+        found.vdi_track(ctx, record["location"], enabled)
         call.db.set("VDI", vdi, cbt_enabled=enabled)
 
 
@@ -97,5 +99,16 @@ def data_destroy(call: Call, self: str) -> None:
     """The snapshot's data goes, what changed since stays known."""
     record = call.db.get("VDI", self)
     with working(call, record["SR"], "vdi_data_destroy", self, "data_destroy") as (found, ctx):
-        found.vdi_set(ctx, record["location"], type="cbt_metadata", physical_utilisation=0)
-        call.db.set("VDI", self, type="cbt_metadata", physical_utilisation=0)
+        found.vdi_data_destroy(ctx, record["location"])
+        sm_config = {key: value for key, value in record["sm_config"].items() if key != PARENT}
+        call.db.set("VDI", self, type="cbt_metadata", physical_utilisation=0, sm_config=sm_config)
+        sr_cleaning.kick(found, ctx)
+
+
+@message("VDI.list_changed_blocks")
+def list_changed_blocks(call: Call, vdi_from: str, vdi_to: str) -> str:
+    """A bit for each 64 KiB, in base64."""
+    record, later = call.db.get("VDI", vdi_from), call.db.get("VDI", vdi_to)
+    vdi_operations.check(call.db, vdi_from, "list_changed_blocks")
+    with working(call, record["SR"], "vdi_list_changed_blocks", vdi_to, "list_changed_blocks") as (found, ctx):
+        return found.vdi_changed(ctx, record["location"], later["location"])

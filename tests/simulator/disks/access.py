@@ -46,6 +46,7 @@ class Writer:
         self._changes, self._layers = shelf.changes, self._driver.layers(self._ctx, self._record["location"])
         self.chain = shelf.chain(self._layers, self._record["virtual_size"])
         shelf.written.update(self._layers[:1])
+        self._log = self._driver.log(self._ctx, self._record["location"])
 
     @property
     def size(self) -> int:
@@ -85,6 +86,8 @@ class Writer:
 
     def _note(self, offset: int, length: int) -> None:
         """For those who track changes."""
+        if self._log:
+            self._log.note(offset, length)
 
     def _leave(self) -> None:
         shelf = self._world.shelf

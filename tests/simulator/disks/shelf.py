@@ -44,7 +44,7 @@ class Shelf:
     def names(self) -> set[str]:
         """Layers with data."""
         folder = self.folder
-        return {unquote(path.stem) for path in folder.glob("*.data")} if folder.exists() else set()
+        return {unquote(path.stem) for path in folder.iterdir() if path.suffix in (".data", ".cbt")} if folder.exists() else set()
 
     def split(self, leaf: str, base: str) -> None:
         """What the leaf holds becomes the base; the leaf is empty and stands on it."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import typing as t
 from pathlib import Path
 
@@ -184,6 +185,51 @@ def test_a_full_sr_takes_no_more_bytes(nfs: str, pool: Filled) -> None:
     place.size += GIB
     assert pool.digest(disk) != before
     pool.fill(disk, 32 * MIB, 20 * MIB)
+
+
+def changed(pool: Filled, start: str, end: str) -> list[int]:
+    bits = base64.b64decode(pool("VDI.list_changed_blocks", start, end))
+    return [8 * n + bit for n, byte in enumerate(bits) for bit in range(8) if byte & (0x80 >> bit)]
+
+
+def test_changes_from_one_snapshot_to_a_later_one_are_known(nfs: str, pool: Filled) -> None:
+    disk, part = pool.filled(nfs), 64 << 10
+    pool("VDI.enable_cbt", disk)
+    first = pool("VDI.snapshot", disk, {})
+    assert pool.record("VDI", first)["cbt_enabled"]
+    pool.fill(disk, 5 * part - 1, 2)
+    second = pool("VDI.snapshot", disk, {})
+    pool.fill(disk, SIZE - 1, 1)
+    third = pool("VDI.snapshot", disk, {})
+    pool.fill(disk, 0, 1)
+    assert changed(pool, first, second) == [4, 5]
+    assert changed(pool, first, third) == [4, 5, SIZE // part - 1]
+    assert changed(pool, first, disk) == [0, 4, 5, SIZE // part - 1]
+    assert changed(pool, second, second) == []
+    assert pool.refused("VDI.list_changed_blocks", third, first)[0] == "SR_BACKEND_FAILURE_460"
+    pool("VDI.destroy", second)
+    assert changed(pool, first, third) == [4, 5, SIZE // part - 1]
+    pool("VDI.disable_cbt", disk)
+    assert pool.refused("VDI.list_changed_blocks", third, disk)[0] == "SR_BACKEND_FAILURE_460"
+    assert changed(pool, first, third) == [4, 5, SIZE // part - 1]
+
+
+def test_a_snapshot_without_its_data_still_tells_what_changed(nfs: str, pool: Filled) -> None:
+    disk = pool.filled(nfs)
+    pool("VDI.enable_cbt", disk)
+    first = pool("VDI.snapshot", disk, {})
+    digest = pool.digest(disk)
+    pool("VDI.data_destroy", first)
+    settle(pool.machine.world)
+    assert pool.digest(disk) == digest
+    assert pool.record("VDI", first)["physical_utilisation"] == 0
+    pool.fill(disk, 0, 1)
+    second = pool("VDI.snapshot", disk, {})
+    assert changed(pool, first, second) == [0]
+    for vdi in (first, second, disk):
+        pool("VDI.destroy", vdi)
+    settle(pool.machine.world)
+    assert pool.layers() == set()
 
 
 def test_images_made_in_a_library_hold_data(pool: Filled) -> None:

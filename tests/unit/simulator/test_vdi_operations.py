@@ -89,7 +89,8 @@ def test_only_a_tracked_snapshot_loses_its_data(pool: Storing, nfs: str) -> None
     assert pool.refused("VDI.data_destroy", disk)[0] == "OPERATION_NOT_ALLOWED"
     snapshot = pool("VDI.snapshot", disk, {})
     assert pool.refused("VDI.data_destroy", snapshot) == ["VDI_NO_CBT_METADATA", snapshot]
-    pool.db.set("VDI", snapshot, cbt_enabled=True)
+    pool("VDI.enable_cbt", disk)
+    snapshot = pool("VDI.snapshot", disk, {})
     pool("VDI.data_destroy", snapshot)
     assert pool.record("VDI", snapshot)["type"] == "cbt_metadata"
     assert pool.refused("VDI.snapshot", snapshot, {}) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "Cbt_metadata"]

@@ -17,6 +17,7 @@ from ...storage import Disk, Place, Repository, Server
 if t.TYPE_CHECKING:
     from ...database import Database
     from ...disks.shelf import Shelf
+    from ...disks.tracking import Log
     from ...storage import Storage
     from ...world import Machine
 
@@ -170,6 +171,22 @@ class Driver:
     def vdi_clone(self, ctx: Context, location: str, wanted: Disk) -> Disk:
         """As a snapshot, but to be written to."""
         return self.vdi_snapshot(ctx, location, wanted)
+
+    def vdi_track(self, ctx: Context, location: str, on: bool) -> None:
+        """What changes is noted, or is not."""
+        raise backend(38)
+
+    def vdi_changed(self, ctx: Context, start: str, end: str) -> str:
+        """What changed from one disk to a later one."""
+        raise backend(38)
+
+    def vdi_data_destroy(self, ctx: Context, location: str) -> None:
+        """The data goes, what changed stays known."""
+        raise backend(38)
+
+    def log(self, ctx: Context, location: str) -> Log | None:
+        """What changes of a disk are noted in, if they are."""
+        return None
 
     def vdi_introduce(self, ctx: Context, location: str, wanted: Disk) -> Disk:
         """A disk that is there already gets a record."""
