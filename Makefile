@@ -28,7 +28,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help .venv demo test sanity unit integration molecule bench docs docs-check lint format format-check types licence generate changelog changelog-check clean
+.PHONY: help .venv demo test sanity unit slow integration molecule bench docs docs-check lint format format-check types licence generate changelog changelog-check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z.-]*\)[a-z. -]*:.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
@@ -65,7 +65,10 @@ demo: .venv/.demo ## Build a pool on simulated hosts, twice: the second run chan
 test: format-check lint types licence docs-check changelog-check integration molecule unit ## Everything but sanity; ends with the summary of the unit tests
 
 unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
-	python -m pytest -n auto $(ARGS)
+	python -m pytest -n auto -m "not slow" $(ARGS)
+
+slow: .venv/.dev ## The sweeps that unit leaves out, such as an interruption at every call
+	python -m pytest -n auto -m slow $(ARGS)
 
 integration: .venv/.dev ## ansible-test integration targets, against the simulator: make integration TARGET=xen_network
 	python -m $(TOOLS).lay_out $(TREE)

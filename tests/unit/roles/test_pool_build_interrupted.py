@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.domzero.xen.tests.simulator import invariants
 from ansible_collections.domzero.xen.tests.unit.roles.conftest import Site
 
+pytestmark = pytest.mark.slow
 # on top of the scenario: settings of a host, a VLAN, an address on it
 MORE = {
     "pool_build_hosts": [
