@@ -14,6 +14,7 @@ import typing as t
 from . import hosts, unexpressed
 from .client import Session, is_read
 from .errors import XenError
+from .formats import yaml_text
 from .joined import masked
 from .module import listing, rehearse
 from .plan import Plan
@@ -26,11 +27,6 @@ from .resources.pool import Pool
 from .resources.sr import types
 from .resources.sr.resource import Sr
 from .wiring import SYSTEM_NETWORK
-
-try:
-    import yaml
-except ImportError:
-    yaml = None  # type: ignore[assignment]
 
 Entry = dict[str, t.Any]
 # what an object has when nobody said anything about it, beside what is empty: not worth a line
@@ -256,11 +252,6 @@ def standing(entry: Entry) -> int:
 
 def as_yaml(description: Description) -> str:
     """The variables as a file for people to read and go on with. Raises XenError where PyYAML is missing."""
-    if yaml is None:
-        raise XenError("The Python package PyYAML, which dest needs, is missing where the task runs.", hint="pip install PyYAML")
     head = ["# A pool as it is: the role domzero.xen.pool_build, run on it with these variables, changes nothing.", "# Not in here:"]
-    text = "".join(
-        "\n" + yaml.safe_dump({key: value}, sort_keys=False, width=140, default_flow_style=None, allow_unicode=True)
-        for key, value in description.variables().items()
-    )
+    text = "".join("\n" + yaml_text.dump({key: value}) for key, value in description.variables().items())
     return "\n".join(["---", *head, *(f"# - {sentence}" for sentence in description.left_out), ""]) + text
