@@ -49,7 +49,8 @@ def make_plan(call: Call, host: str) -> Plan:
     return plan
 
 
-def _version(text: str) -> list[int]:
+def as_numbers(text: str) -> list[int]:
+    """The numbers of a version."""
     return [int(part) for part in re.findall(r"\d+", text)]
 
 
@@ -60,7 +61,7 @@ def is_older(db: Database, host: str, than: str) -> bool:
 
 def older(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
     """Whether one software_version is older than another in any of the compared versions."""
-    return any(_version(left.get(key, "")) < _version(right.get(key, "")) for key in VERSIONED)
+    return any(as_numbers(left.get(key, "")) < as_numbers(right.get(key, "")) for key in VERSIONED)
 
 
 def _unprotected(db: Database, vm: str) -> Fault | None:

@@ -113,7 +113,5 @@ def _pusb(db: Database, host: str, device: dict[str, t.Any]) -> None:
 
 
 def _usb_group(db: Database, device: dict[str, t.Any]) -> str:
-    """Devices of one kind share a group."""
-    name = f"Group of {device['vendor_id']} {device['product_id']} USBs"
-    there = db.find("USB_group", name_label=name)
-    return there[0] if there else db.create("USB_group", name_label=name)
+    """Every device has a group of its own."""
+    return db.create("USB_group", name_label=f"Group of {device['vendor_id']} {device['product_id']} USBs")

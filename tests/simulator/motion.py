@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from .world import Machine
 
 MOST_AT_ONCE = 3
+LIMITED_BEFORE = "7.1"  # product_version
 NEEDED_THERE = ("VDI_SNAPSHOT", "VDI_MIRROR_IN")
 NEEDED_HERE = ("VDI_SNAPSHOT", "VDI_MIRROR")
 IMPLIED = {"VDI_MIRROR_IN": "VDI_MIRROR"}  # a driver that has the one has the other
@@ -74,6 +75,7 @@ def check(call: Call, vm: str, target: Target, wanted: Options) -> dict[str, str
     if call.pool.pool["restrictions"].get("restrict_storage_xen_motion") == "true":
         raise Fault("LICENCE_RESTRICTION", "Storage_motion")
     disks = map_disks(call, vm, target, wanted)
+    _check_snapshots(call, vm)
     moved = {vdi: sr for vdi, sr in disks.items() if target.crossing or call.db.get("VDI", vdi)["SR"] != sr}
     if target.crossing:
         _check_crossing(call, vm, target, wanted, moved)
@@ -82,6 +84,18 @@ def check(call: Call, vm: str, target: Target, wanted: Options) -> dict[str, str
     for vdi in moved:
         _check_disk(call.db, vdi)
     return moved
+
+
+def _check_snapshots(call: Call, vm: str) -> None:
+    """Before 7.1 at most one snapshot, without memory: VM_HAS_CHECKPOINT [vm], VM_HAS_TOO_MANY_SNAPSHOTS [vm]."""
+    version = call.machine.host_record()["software_version"].get("product_version", "")
+    if not version or evacuation.as_numbers(version) >= evacuation.as_numbers(LIMITED_BEFORE):
+        return
+    snapshots = call.db.get("VM", vm)["snapshots"]
+    if len(snapshots) > 1:
+        raise Fault("VM_HAS_TOO_MANY_SNAPSHOTS", vm)
+    if any(call.db.get("VM", snapshot)["power_state"] == "Suspended" for snapshot in snapshots):
+        raise Fault("VM_HAS_CHECKPOINT", vm)
 
 
 # disks ---------------------------------------------------------------------------------------------------------------
@@ -167,22 +181,27 @@ def _check_inside(call: Call, vm: str, target: Target, wanted: Options, moved: t
 # to another pool -----------------------------------------------------------------------------------------------------
 def _check_crossing(call: Call, vm: str, target: Target, wanted: Options, moved: t.Mapping[str, str]) -> None:
     record = call.db.get("VM", vm)
-    _check_host(call, vm, record, target, wanted)
+    _check_version(call, vm, record, target)
+    _check_storage(call, target, moved)
+    _check_host(vm, record, target, wanted)
     for one in [vm] if wanted.copy else family(call.db, vm):
         for vif in call.db.get("VM", one)["VIFs"]:
             target.db.get("network", network_for(call.db, vm, vif, wanted))
-    _check_storage(call, target, moved)
     _dry_run(record, target, wanted)
     if record["power_state"] in LIVE:
         _check_arrival(call, vm, record, target, wanted)
 
 
-def _check_host(call: Call, vm: str, record: Record, target: Target, wanted: Options) -> None:
-    there = target.db.get("host", target.host)
+def _check_version(call: Call, vm: str, record: Record, target: Target) -> None:
+    there = target.db.get("host", target.host)["software_version"]
     source = record["resident_on"] if record["resident_on"] != NULL else call.pool.pool["master"]
-    if not wanted.force and evacuation.older(there["software_version"], call.db.get("host", source)["software_version"]):
+    if evacuation.older(there, call.db.get("host", source)["software_version"]):
         raise Fault("VM_HOST_INCOMPATIBLE_VERSION_MIGRATE", vm, target.host)
-    if wanted.copy and record["power_state"] != "Halted":
+
+
+def _check_host(vm: str, record: Record, target: Target, wanted: Options) -> None:
+    there = target.db.get("host", target.host)
+    if wanted.copy and not wanted.force and record["power_state"] != "Halted":
         raise Fault("VM_BAD_POWER_STATE", vm, "halted", record["power_state"].lower())
     fault = evacuation.lacks_platform(record, vm, there, target.host)
     if fault:

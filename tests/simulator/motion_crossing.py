@@ -36,6 +36,8 @@ def arrive(call: Call, vm: str, target: Target, disks: t.Mapping[str, str], netw
     there = transfer.map[vm]
     if copy:
         _make_own(target.db, there)
+    else:
+        _send_messages(db, target.db, db.get("VM", vm)["uuid"])
     _take_place(call, db.get("VM", vm), target, there)
     for one in every:
         vm_running.refresh(target.db, transfer.map[one])
@@ -70,6 +72,12 @@ def _medium(db: Database, vbd: Record, target: Target, disks: t.Mapping[str, str
             if visible(target.db, target.db.get("VDI", disc)["SR"], target.host):
                 return {"VDI": disc, "empty": False}
     return {"VDI": NULL, "empty": True}
+
+
+def _send_messages(here: Database, there: Database, uuid_: str) -> None:
+    """What was told about the VM is told there too."""
+    for ref in here.find("message", obj_uuid=uuid_):
+        there.create("message", **here.get("message", ref))
 
 
 def _make_own(db: Database, vm: str) -> None:

@@ -54,7 +54,7 @@ def destroy(call: Call, self: str) -> None:
     """Of a halted VM."""
     record = call.db.get("VGPU", self)
     if record["currently_attached"]:
-        raise Fault("OPERATION_NOT_ALLOWED", f"vGPU '{record['uuid']}' still attached to '{call.db.get('VM', record['VM'])['uuid']}'")
+        raise Fault("OPERATION_NOT_ALLOWED", "vGPU currently attached to a running VM")
     _refuse_running(call, record["VM"])
     call.db.destroy("VGPU", self)
     vm_running.refresh(call.db, record["VM"])

@@ -26,9 +26,11 @@ def call_plugin(call: Call, vm: str, plugin: str, fn: str, args: dict[str, str])
     vm_operations.check(call.db, vm, "call_plugin")
     if plugin != AGENT_PLUGIN:
         raise Fault("XENAPI_MISSING_PLUGIN", plugin)
-    if fn not in GUEST_FUNCTIONS:
-        raise Fault("XENAPI_PLUGIN_FAILURE", fn, "unknown_function", "")
-    raise Fault("VM_LACKS_FEATURE", vm)
+    what, why = "failed to find fn", "could not be found in plugin"
+    if fn in GUEST_FUNCTIONS:
+        what, why = "failed to execute fn", "could not be executed for lack of the guest agent's feature by plugin"
+    text = f'The requested fn "{fn}" {why} "{plugin}".'
+    raise Fault("XENAPI_PLUGIN_FAILURE", what, text, text)
 
 
 @message("VM.call_host_plugin")

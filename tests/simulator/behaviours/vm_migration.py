@@ -101,7 +101,8 @@ def vdi_pool_migrate(call: Call, vdi: str, sr: str, options: Map) -> str:
         raise Fault("VDI_CBT_ENABLED", vdi)
     vm = guests[0]
     with running(call, vm, "migrate_send") as task:
-        target = motion.Target(call, _host_for(call, vm, record["SR"], sr), crossing=False)
+        others = {db.get("VDI", other)["SR"] for other in motion.disks_of(db, vm) if other != vdi}
+        target = motion.Target(call, _host_for(call, vm, {sr, *others}), crossing=False)
         moved = motion.check(call, vm, target, motion.Options({vdi: sr}, {}))
         if vdi not in moved:
             return vdi
@@ -111,10 +112,11 @@ def vdi_pool_migrate(call: Call, vdi: str, sr: str, options: Map) -> str:
         return journey.made[vdi]
 
 
-def _host_for(call: Call, vm: str, *storage: str) -> str:
-    """The guest's own host; for a halted VM one that has both storages, else the coordinator."""
+def _host_for(call: Call, vm: str, storage: set[str]) -> str:
+    """A host that has all the storage: the guest's own or the coordinator if possible. Raises NO_HOSTS_AVAILABLE."""
     host = call.db.get("VM", vm)["resident_on"]
-    if host != NULL:
-        return str(host)
-    seen = (one for one in call.db.all("host") if all(motion.visible(call.db, sr, one) for sr in storage))
-    return next(seen, str(call.pool.pool["master"]))
+    own = host if host != NULL else call.pool.pool["master"]
+    for one in (own, *call.db.all("host")):
+        if all(motion.visible(call.db, sr, one) for sr in storage):
+            return str(one)
+    raise Fault("NO_HOSTS_AVAILABLE")

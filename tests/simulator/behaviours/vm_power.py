@@ -29,11 +29,17 @@ def _assert_can_boot(call: Call, vm: str, host: str) -> None:
         raise fault
 
 
+def _linger(call: Call, vm: str, delay: str) -> None:
+    """Whoever starts or ends several VMs in order waits for those that need it."""
+    call.sleep(float(call.db.get("VM", vm)[delay]))
+
+
 @message("VM.start")
 def start(call: Call, vm: str, start_paused: bool, force: bool) -> None:
     """On the host that suits best."""
     with running(call, vm, "start"):
         guest_power.boot(call, vm, placement.choose(call.db, vm), paused=start_paused)
+        _linger(call, vm, "start_delay")
 
 
 @message("VM.start_on")
@@ -42,6 +48,7 @@ def start_on(call: Call, vm: str, host: str, start_paused: bool, force: bool) ->
     with running(call, vm, "start_on"):
         _assert_can_boot(call, vm, host)
         guest_power.boot(call, vm, host, paused=start_paused)
+        _linger(call, vm, "start_delay")
 
 
 @message("VM.pause")
@@ -67,6 +74,7 @@ def clean_shutdown(call: Call, vm: str) -> None:
     with running(call, vm, "clean_shutdown") as task:
         guest_power.leave_cleanly(call, vm, task)
         guest_power.end(call, vm)
+        _linger(call, vm, "shutdown_delay")
     guest_power.tell(call, vm, "VM_SHUTDOWN", "shutdown")
 
 
@@ -75,8 +83,11 @@ def hard_shutdown(call: Call, vm: str) -> None:
     """Nobody is asked; what else is done to the VM ends, the image of a suspended one goes."""
     vm_operations.check(call.db, vm, "hard_shutdown")
     guest_power.cancel_others(call, vm)
+    live = call.db.get("VM", vm)["power_state"] in vm_operations.LIVE
     with running(call, vm, "hard_shutdown"):
         guest_power.end(call, vm)
+        if live:
+            _linger(call, vm, "shutdown_delay")
     guest_power.tell(call, vm, "VM_SHUTDOWN", "shutdown forcibly")
 
 
@@ -93,6 +104,7 @@ def shutdown(call: Call, vm: str) -> None:
                     raise
                 cleanly = False
         guest_power.end(call, vm)
+        _linger(call, vm, "shutdown_delay")
     guest_power.tell(call, vm, "VM_SHUTDOWN", "shutdown" if cleanly else "shutdown forcibly")
 
 

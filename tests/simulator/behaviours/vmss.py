@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import snapshot_schedules
+from .. import implicit, snapshot_schedules
 from ..errors import Fault
 from ..modeltypes import NULL
 from ..snapshot_schedules import DAYS, DEFAULTS, KEYS
@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from ..dispatch import Call
 
 FEWEST, MOST = 1, 10
-VALUES = {"hour": {str(hour) for hour in range(24)}, "min": {"0", "15", "30", "45"}}
+QUARTERS = ("0", "15", "30", "45")
 
 
 def _refuse_number(value: int) -> None:
@@ -26,21 +26,27 @@ def _refuse_number(value: int) -> None:
         raise Fault("INVALID_VALUE", "retained_snapshots", str(value))
 
 
-def _refuse_pair(key: str, value: str) -> None:
-    """Raises INVALID_VALUE [schedule:key, value]."""
+def _checked(key: str, value: str, known: t.Container[str] = DEFAULTS) -> str:
+    """The value as xapi spells it. Raises INVALID_VALUE [schedule:key, what is wrong]."""
+    fine = key in known
     if key == "days":
-        fine = bool(value) and {day.strip().capitalize() for day in value.split(",")} <= set(DAYS)
-    else:
-        fine = value in VALUES.get(key, ())
+        days = value.split(",")
+        wrong = [day for day in days if day.capitalize() not in DAYS]
+        if fine and (wrong or len({day.lower() for day in days}) < len(days)):
+            raise Fault("INVALID_VALUE", f"schedule:{key}", wrong[-1] if wrong else value)
+        value = ",".join(day.capitalize() for day in days)
+    elif key == "min":
+        fine = fine and value in QUARTERS
+    elif key == "hour":
+        fine = fine and value.isdigit() and int(value) < 24
     if not fine:
         raise Fault("INVALID_VALUE", f"schedule:{key}", value)
+    return value
 
 
 def _complete(frequency: str, schedule: t.Mapping[str, str]) -> dict[str, str]:
-    """The keys the frequency needs, the missing ones as they usually are."""
-    for key, value in schedule.items():
-        _refuse_pair(key, value)
-    return {**{key: DEFAULTS[key] for key in KEYS[frequency]}, **schedule}
+    """The keys the frequency needs and no others, the missing ones as they usually are."""
+    return {key: _checked(key, schedule.get(key, DEFAULTS[key])) for key in KEYS[frequency]}
 
 
 def _refuse_kind(call: Call, kind: str) -> None:
@@ -56,6 +62,8 @@ def create(call: Call, record: Record) -> str:
     """Runs from its next moment on."""
     _refuse_kind(call, record["type"])
     _refuse_number(record["retained_snapshots"])
+    for key, value in record["schedule"].items():
+        _checked(key, value, KEYS[record["frequency"]])
     schedule = _complete(record["frequency"], record["schedule"])
     vmss = call.db.create("VMSS", **{**record, "schedule": schedule})
     snapshot_schedules.arm(call.world)
@@ -64,9 +72,11 @@ def create(call: Call, record: Record) -> str:
 
 @message("VMSS.destroy")
 def destroy(call: Call, self: str) -> None:
-    """Not while a VM has it. Raises VMSS_HAS_VM."""
+    """Not while a VM has it (VMSS_HAS_VM); its messages go with it."""
     if call.db.get("VMSS", self)["VMs"]:
         raise Fault("VMSS_HAS_VM")
+    for told in call.db.find("message", obj_uuid=call.db.get("VMSS", self)["uuid"]):
+        call.db.destroy("message", told)
     call.db.destroy("VMSS", self)
 
 
@@ -86,28 +96,26 @@ def set_type(call: Call, self: str, value: str) -> None:
 
 @message("VMSS.set_frequency")
 def set_frequency(call: Call, self: str, value: str) -> None:
-    """The schedule gets the keys it lacks."""
+    """The schedule gets the keys it lacks and loses those of another frequency."""
     call.db.set("VMSS", self, frequency=value, schedule=_complete(value, call.db.get("VMSS", self)["schedule"]))
 
 
 @message("VMSS.set_schedule")
 def set_schedule(call: Call, self: str, value: dict[str, str]) -> None:
-    """min (0, 15, 30, 45), hour, days (Monday,Tuesday...)."""
-    call.db.set("VMSS", self, schedule=_complete(call.db.get("VMSS", self)["frequency"], value))
+    """min (0, 15, 30, 45), hour, days (Monday,Tuesday...); a key that is not given stays as it is."""
+    given = {key: _checked(key, text) for key, text in value.items()}
+    call.db.set("VMSS", self, schedule={**call.db.get("VMSS", self)["schedule"], **given})
 
 
 @message("VMSS.add_to_schedule")
 def add_to_schedule(call: Call, self: str, key: str, value: str) -> None:
-    """One key, there before or not."""
-    _refuse_pair(key, value)
-    call.db.add_to_map("VMSS", self, "schedule", key, value)
+    """One key, which must be new."""
+    implicit.adder("VMSS", "schedule")(call, self, key, _checked(key, value))
 
 
 @message("VMSS.remove_from_schedule")
 def remove_from_schedule(call: Call, self: str, key: str) -> None:
-    """Not one the frequency needs. Raises INVALID_VALUE."""
-    if key in KEYS[call.db.get("VMSS", self)["frequency"]]:
-        raise Fault("INVALID_VALUE", f"schedule:{key}", "")
+    """One key, there or not."""
     call.db.remove_from_map("VMSS", self, "schedule", key)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import vm_running
+from .. import placement, vm_running
 from ..errors import Fault
 from . import message
 
@@ -27,18 +27,27 @@ def create(call: Call, vm: str, usb_group: str, other_config: dict[str, str]) ->
     _refuse_licence(call)
     db = call.db
     record, group = db.get("VM", vm), db.get("USB_group", usb_group)
-    if record["ha_restart_priority"] == "restart":
-        text = f"VM {vm} ha_restart_priority has been set to 'restart', can not create VUSB for it."
-        raise Fault("OPERATION_NOT_ALLOWED", text)
     if len(record["VUSBs"]) >= MOST:
         raise Fault("TOO_MANY_VUSBS", str(MOST))
     if group["VUSBs"]:
         raise Fault("USB_GROUP_CONFLICT", usb_group)
-    if not any(db.get("PUSB", pusb)["passthrough_enabled"] for pusb in group["PUSBs"]):
-        raise Fault("USB_GROUP_CONTAINS_NO_PUSBS", usb_group)
+    _refuse_place(call, vm, usb_group)
+    if record["ha_restart_priority"] == "restart":
+        text = f"VM {vm} ha_restart_priority has been set to 'restart', can not create VUSB for it. "
+        raise Fault("OPERATION_NOT_ALLOWED", text)
     vusb = db.create("VUSB", VM=vm, USB_group=usb_group, other_config=other_config)
     vm_running.refresh(db, vm)
     return vusb
+
+
+def _refuse_place(call: Call, vm: str, group: str) -> None:
+    """Raises USB_GROUP_CONTAINS_NO_PUSBS [group], PUSB_NOT_IN_POSSIBLE_HOSTS [pusb, hosts] where the VM can't go to the device's host."""
+    pusbs = call.db.get("USB_group", group)["PUSBs"]
+    if not pusbs:
+        raise Fault("USB_GROUP_CONTAINS_NO_PUSBS", group)
+    possible = placement.possible_hosts(call.db, vm, with_memory=False)
+    if call.db.get("PUSB", pusbs[0])["host"] not in possible:
+        raise Fault("PUSB_NOT_IN_POSSIBLE_HOSTS", pusbs[0], ";".join(possible))
 
 
 @message("VUSB.unplug")

@@ -78,3 +78,17 @@ def test_a_running_vm_tells_about_itself(pool: Hosting) -> None:
     pool("VM.hard_shutdown", vm)
     assert pool.refused("VM.get_data_sources", vm) == ["VM_BAD_POWER_STATE", vm, "running", "halted"]
     assert pool.refused("VM.get_boot_record", vm) == ["VM_BAD_POWER_STATE", vm, "paused, suspended, running", "halted"]
+
+
+def test_who_starts_vms_in_order_waits_as_long_as_they_ask() -> None:
+    pool = hosting()
+    clock = pool.machine.world.clock
+    vm = pool.vm()
+    pool("VM.set_start_delay", vm, 300)
+    pool("VM.set_shutdown_delay", vm, 200)
+    before = clock.now()
+    pool("VM.start", vm, False, False)
+    started = clock.now()
+    pool("VM.clean_shutdown", vm)
+    assert started - before >= 300
+    assert clock.now() - started >= 200

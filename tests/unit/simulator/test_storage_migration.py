@@ -218,6 +218,29 @@ def test_what_is_on_a_disk_goes_with_it(pools: Pools) -> None:
         assert access.chain(west.machine, _disks(west, arrived)[0]).read(4 << 20, 5) == b"hello"
 
 
+def test_a_disk_that_goes_where_its_host_has_no_storage_takes_the_guest_along(pools: Pools) -> None:
+    east = pools.east
+    member, shared = _member(east), _nfs(east, "/export/east")
+    vm = _vm(east, shared)
+    east("VM.start_on", vm, east.host, False, False)
+    east("VDI.pool_migrate", _disks(east, vm)[0], _local(east, member), {})
+    assert east.record("VM", vm)["resident_on"] == member
+    other = _vm(east, _local(east, east.host), "other", disks=2)
+    assert east.refused("VDI.pool_migrate", _disks(east, other)[0], _local(east, member), {}) == ["NO_HOSTS_AVAILABLE"]
+
+
+def test_old_releases_move_one_snapshot_at_most() -> None:
+    world = site.build(site.with_release(site.of_hosts(2, joined=True), "xenserver-6.5"), speed=0)
+    pool = Hosting(next(iter(world.machines.values())))
+    vm = pool.vm(agent=False, disk=True)
+    maps = {_disks(pool, vm)[0]: pool.sr}
+    dest = _dest(pool, pool.host)
+    pool("VM.snapshot", vm, "first", [])
+    pool("VM.assert_can_migrate", vm, dest, True, maps, {}, {})
+    pool("VM.snapshot", vm, "second", [])
+    assert pool.refused("VM.assert_can_migrate", vm, dest, True, maps, {}, {}) == ["VM_HAS_TOO_MANY_SNAPSHOTS", vm]
+
+
 # to another pool -----------------------------------------------------------------------------------------------------
 def test_a_running_guest_goes_to_another_pool_and_stays_the_same(pools: Pools) -> None:
     east, west = pools
@@ -241,6 +264,7 @@ def test_a_running_guest_goes_to_another_pool_and_stays_the_same(pools: Pools) -
     assert not east.db.exists("VM", vm)
     assert not [vdi for vdi in east.db.all("VDI").values() if vdi["name_label"].startswith("disk")]
     assert not east.db.find("VM", name_label="before")
+    assert "VM_STARTED" in west.told(arrived)
     assert east("host.compute_free_memory", east.host) > free
     west("VM.clean_shutdown", arrived)
     west("VM.revert", snapshot)

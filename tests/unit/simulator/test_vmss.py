@@ -76,14 +76,20 @@ def test_what_a_schedule_may_say(pool: Hosting) -> None:
     assert pool.refused("VMSS.set_retained_snapshots", schedule, 11) == ["INVALID_VALUE", "retained_snapshots", "11"]
     assert pool.refused("VMSS.set_schedule", schedule, {"min": "7"}) == ["INVALID_VALUE", "schedule:min", "7"]
     assert pool.refused("VMSS.add_to_schedule", schedule, "days", "Someday") == ["INVALID_VALUE", "schedule:days", "Someday"]
+    assert pool.refused("VMSS.set_schedule", schedule, {"week": "7"}) == ["INVALID_VALUE", "schedule:week", "7"]
     pool("VMSS.set_frequency", schedule, "weekly")
     assert pool.record("VMSS", schedule)["schedule"] == {"hour": "3", "min": "15", "days": "Monday"}
-    pool("VMSS.add_to_schedule", schedule, "days", "Monday,Thursday")
-    assert pool.refused("VMSS.remove_from_schedule", schedule, "days")[0] == "INVALID_VALUE"
+    assert pool.refused("VMSS.add_to_schedule", schedule, "days", "Monday")[0] == "MAP_DUPLICATE_KEY"
+    pool("VMSS.remove_from_schedule", schedule, "days")
+    pool("VMSS.add_to_schedule", schedule, "days", "monday,Thursday")
+    pool("VMSS.set_schedule", schedule, {"hour": "05"})  # the rest stays
+    assert pool.record("VMSS", schedule)["schedule"] == {"hour": "05", "min": "15", "days": "Monday,Thursday"}
     pool("VMSS.set_type", schedule, "checkpoint")
     pool("VMSS.set_retained_snapshots", schedule, 5)
     record = pool.record("VMSS", schedule)
     assert (record["type"], record["retained_snapshots"], record["frequency"]) == ("checkpoint", 5, "weekly")
+    pool("VMSS.set_frequency", schedule, "hourly")
+    assert pool.record("VMSS", schedule)["schedule"] == {"min": "15"}
 
 
 def test_a_schedule_with_vms_stays(pool: Hosting) -> None:
