@@ -103,6 +103,28 @@ EXAMPLES = r"""
     tags: [production, web]
     folder: /web/front
 
+- name: A VM from a cloud image, which cloud-init sets up at its first start
+  domzero.xen.xen_vm:
+    name: app01
+    template: Debian 12 cloud
+    disks:
+      - size: 20 GiB
+    nics:
+      - network: Pool-wide network associated with eth0
+        mac: "02:16:3e:5c:00:11"
+    cloud_init:
+      user_data:
+        ssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample admin@example.com]
+        packages: [nginx]
+    power_state: running
+    wait_for: address
+
+- name: Its drive has done its duty, and may hold secrets
+  domzero.xen.xen_vm:
+    name: app01
+    cloud_init:
+      state: absent
+
 - name: It is not needed any more
   domzero.xen.xen_vm:
     name: web02
