@@ -108,7 +108,8 @@ class ActionModule(ActionBase):
         log_in_once = module.session or (_loop_session if in_loop else session_for)
         try:
             with orderly_end(), log_in_once(params) as session:
-                session.watch = self._progress()
+                if session:  # some modules need none
+                    session.watch = self._progress()
                 result = module.run(session, params, self._task.check_mode)
         except XenError as e:
             return failure(e)
