@@ -68,18 +68,21 @@ def download(
 
 def upload(
     session: Session, path: str, query: Query, source: Path | str | Readable, size: int, *, what: str, host: str = "",
-    timeout: float = DAY, progress: Progress | None = None, mark: str = "",
+    timeout: float = DAY, progress: Progress | None = None, mark: str = "", began: t.Callable[[str], None] | None = None,
 ) -> Moved:  # fmt: skip
     """PUT a file (or what can be read) of that many bytes.
 
     Parameters as of download. mark: put into the description of the task, which then stays there, for whoever has to find out what
-    became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task).
+    became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task). began: told the task's
+    reference before anything is sent.
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been cancelled and has ended: the pool
     removes what it made), OutcomeUnknown (it broke, and the pool cannot be asked), Timeout.
     """
     started = time.monotonic()
     with _opened(source) as file, _Work(session, what, timeout, mark) as work:
         digest = hashlib.sha256()
+        if began:
+            began(work.ref)
 
         def fill(buffer: memoryview) -> memoryview:
             try:

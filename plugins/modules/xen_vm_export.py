@@ -76,26 +76,26 @@ EXAMPLES = r"""
 - name: A backup of a VM that runs
   domzero.xen.xen_vm_export:
     name: web01
-    dest: /backup/web01.xva
+    dest: "{{ backups }}/web01.xva"
     compression: zstd
 
 - name: One file a day, checked as it lies on the disk
   domzero.xen.xen_vm_export:
     name: web01
-    dest: "/backup/web01-{{ day }}.xva"
+    dest: "{{ backups }}/web01-{{ day }}.xva"
     verify: true
 
 - name: The newest state, whatever is there
   domzero.xen.xen_vm_export:
     name: web01
-    dest: /backup/web01.xva
+    dest: "{{ backups }}/web01.xva"
     compression: zstd
     force: true
 
-- name: Only the description, by uuid
+- name: Only the description
   domzero.xen.xen_vm_export:
-    uuid: "{{ web01_uuid }}"
-    dest: /backup/web01-description.xva
+    name: web01
+    dest: "{{ backups }}/web01-description.xva"
     metadata_only: true
 """
 

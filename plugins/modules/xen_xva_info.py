@@ -38,12 +38,12 @@ seealso:
 EXAMPLES = r"""
 - name: Is that backup still good?
   domzero.xen.xen_xva_info:
-    src: /backup/web01.xva
+    src: "{{ backups }}/web01.xva"
   register: backup
 
 - name: What is in it?
   domzero.xen.xen_xva_info:
-    src: /backup/web01.xva
+    src: "{{ backups }}/web01.xva"
     verify: false
 """
 

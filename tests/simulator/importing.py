@@ -157,6 +157,7 @@ class Import:
             others.pop(TEMPLATE_KEY, None)
         if not restore:
             others[vm_records.MAC_SEED] = str(uuid.uuid4())
+        others["import_task"] = self.call.task or NULL  # stays, as recorded
         image = self.map.get(record.get("suspend_VDI", NULL), NULL)
         suspended = record["power_state"] == "Suspended" and image != NULL
         kept = {**self._own_fields(record), "generation_id": vm_records.fresh_generation() if record.get("generation_id") else ""}

@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 
 ORDER = ("host", "VM", "VM_metrics", "VM_guest_metrics", "VBD", "VIF", "network", "VDI", "SR", "VTPM")
 VERSION = "2"
+NEVER = "19700101T00:00:00Z"
 
 
 class Contents:
@@ -108,6 +109,10 @@ def _member(name: str, element: str) -> str:
 
 
 def _at_rest(record: Record, *, preserve_power_state: bool, keep_metadata: bool) -> Record:
+    """What an export says of a VM in another way than the database. Without metadata a snapshot becomes a VM (export.ml, make_vm)."""
     state = record["power_state"] if preserve_power_state or record["is_a_snapshot"] else "Halted"
-    kept = record["snapshot_metadata"] if keep_metadata else ""
-    return {"power_state": state, "allowed_operations": [], "current_operations": {}, "snapshot_metadata": kept}
+    rest: Record = {"power_state": state, "allowed_operations": [], "current_operations": {}}
+    if not keep_metadata:
+        rest |= {"snapshot_metadata": "", "is_a_snapshot": False, "snapshot_of": NULL, "snapshots": [], "parent": NULL, "children": []}
+        rest |= {"snapshot_time": NEVER, "transportable_snapshot_id": ""}
+    return rest

@@ -103,15 +103,15 @@ def _vm(ova: Ova, ref: str) -> Record:
         "power_state": vm.get("power_state", ""),
         "vcpus": int(vm.get("VCPUs_max") or 0),
         "memory": int(vm.get("memory_static_max") or 0),
-        "disks": [_disk(ova, vbd) for vbd in _of(ova, "VBD", ref, "userdevice") if vbd.get("type") != "CD"],
+        "disks": [_disk(ova, vbd) for vbd in rows_of(ova, "VBD", ref, "userdevice") if vbd.get("type") != "CD"],
         "nics": [
             {"device": vif["device"], "mac": vif.get("MAC", ""), "network": ova.get("network", vif["network"]).get("name_label", "")}
-            for vif in _of(ova, "VIF", ref, "device")
+            for vif in rows_of(ova, "VIF", ref, "device")
         ],
     }
 
 
-def _of(ova: Ova, cls: str, vm: str, key: str) -> list[Record]:
+def rows_of(ova: Ova, cls: str, vm: str, key: str) -> list[Record]:
     return sorted((row for row in ova.all(cls).values() if row.get("VM") == vm), key=lambda row: (len(row[key]), row[key]))
 
 
