@@ -80,7 +80,7 @@ def upload(
     """
     started = time.monotonic()
     with _opened(source) as file, _Work(session, what, timeout, mark) as work:
-        digest = hashlib.sha256()
+        digest, work.size = hashlib.sha256(), size
         if began:
             began(work.ref)
 
@@ -174,6 +174,7 @@ class _Work:
         self.session, self.what, self._mark = session, what, mark
         self._end, self._timeout = time.monotonic() + timeout, timeout
         self._ended = False
+        self.size = 0  # of what is to be moved, where it is known
         self.result: t.Any = ""
 
     def __enter__(self) -> _Work:
@@ -191,6 +192,8 @@ class _Work:
         """Raises Timeout."""
         if progress:
             progress(size)
+        if self.session.watch and self.size:
+            self.session.watch(self.what, size / self.size)
         if self.left < 0:
             raise Timeout(f"{self.what} had moved {size} bytes after {self._timeout:g} seconds and was ended.")
 
