@@ -114,6 +114,15 @@ def _workplace(source: Path, folder: Path | str | None) -> t.Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def refuse_missing_qemu_img(what: str) -> None:
+    """Raises InvalidChange where qemu-img is needed for something, and missing."""
+    if not shutil.which("qemu-img"):
+        raise InvalidChange(
+            f"{what} has to be converted, and qemu-img is missing where the task runs.",
+            hint="Install it (Debian: qemu-utils, Fedora and EL: qemu-img).",
+        )
+
+
 def _qemu_img(*arguments: str) -> str:
     try:
         done = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True, check=False)

@@ -282,27 +282,3 @@ def test_a_failure_tells_what_the_sr_said(sim: t.Any, run: Run) -> None:
     sim.faults.fail("VDI.create", error=["SR_BACKEND_FAILURE_44", "", "There is insufficient space", ""])
     with pytest.raises(ApiError, match="Could not create disk 'data'"):
         run("xen_vdi", name="data", size="1 GiB")
-
-
-# handing back ------------------------------------------------------------------------
-def test_what_is_listed_changes_nothing(sim: t.Any, run: Run) -> None:
-    run("xen_vdi", name="data", size="1 GiB", cbt=True, tags=["x"])
-    run("xen_vdi", name="before", snapshot_of="data")
-    vm(sim, "web1", "data")
-    listed = run("xen_vdi_info")["vdis"]
-    assert {v["name"] for v in listed} >= {"data", "before"}
-    mark = sim.mark()
-    for entry in listed:
-        assert run("xen_vdi", **entry)["changed"] is False, entry
-    assert sim.calls(mark) == []
-
-
-def test_the_list_is_narrowed(sim: t.Any, run: Run) -> None:
-    run("xen_vdi", name="data", size="1 GiB")
-    run("xen_vdi", name="before", snapshot_of="data")
-    run("xen_vdi", name="other", size="1 GiB", sr="More")
-    vm(sim, "web1", "data")
-    names = lambda **options: [v["name"] for v in run("xen_vdi_info", **options)["vdis"]]  # noqa: E731
-    assert names(vm="web1") == ["data"]
-    assert names(sr="More") == ["other"]
-    assert names(sr="Filer", snapshots=False) == ["data"]

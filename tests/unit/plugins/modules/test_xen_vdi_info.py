@@ -1,0 +1,56 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of disks: which ones, and that an entry can be handed back."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+Run = Start = t.Callable[..., t.Any]
+
+
+@pytest.fixture
+def sim(simulator: Start, run: Run) -> t.Any:
+    """Two SRs; a disk with a snapshot that a VM has in one, another disk in the other."""
+    started = simulator("examples")
+    for name, path in (("Filer", "/export/vms"), ("More", "/export/more")):
+        run("xen_sr", name=name, type="nfs", server="127.40.0.10", path=path, default=name == "Filer")
+    run("xen_vdi", name="data", size="1 GiB", cbt=True, tags=["x"])
+    run("xen_vdi", name="before", snapshot_of="data")
+    run("xen_vdi", name="other", size="1 GiB", sr="More")
+    db = started.world.pools[0].db
+    vm = db.create("VM", name_label="web1", power_state="Halted")
+    db.create("VBD", VM=vm, VDI=db.one("VDI", name_label="data"), userdevice="0", type="Disk", mode="RW", unpluggable=True)
+    return started
+
+
+def test_what_is_listed_changes_nothing(sim: t.Any, run: Run) -> None:
+    listed = run("xen_vdi_info")["vdis"]
+    assert {v["name"] for v in listed} >= {"data", "before"}
+    mark = sim.mark()
+    for entry in listed:
+        assert run("xen_vdi", **entry)["changed"] is False, entry
+    assert sim.calls(mark) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"vm": "web1"}, ["data"]),
+        ({"sr": "More"}, ["other"]),
+        ({"sr": "Filer"}, ["before", "data"]),
+        ({"sr": "Filer", "snapshots": False}, ["data"]),
+        ({"name": "data"}, ["data"]),
+    ],
+)
+def test_the_list_is_narrowed(sim: t.Any, run: Run, asked: dict[str, t.Any], names: list[str]) -> None:
+    assert [v["name"] for v in run("xen_vdi_info", **asked)["vdis"]] == names
+
+
+def test_the_users_of_a_disk_are_told(sim: t.Any, run: Run) -> None:
+    (told,) = run("xen_vdi_info", name="data")["vdis"]
+    assert told["attached_to"] == [{"vm": "web1", "position": 0, "mode": "rw", "bootable": False}]
+    (facts,) = run("xen_vdi_info", name="data")["facts"].values()
+    assert len(facts["snapshots"]) == 1 and facts["physical_utilisation"] > 0
