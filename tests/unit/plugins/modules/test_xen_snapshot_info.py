@@ -42,7 +42,7 @@ def test_snapshots_form_a_tree(lab: Guests, run: Run) -> None:
     told = run("xen_snapshot_info", vm="web")
     by_name = {s["name"]: told["facts"][s["uuid"]] for s in told["snapshots"]}
     uuids = {s["name"]: s["uuid"] for s in told["snapshots"]}
-    assert [s["name"] for s in told["snapshots"]][0] == "first"
+    assert told["snapshots"][0]["name"] == "first"
     assert by_name["first"]["children"] == sorted([uuids["left"], uuids["right"]])
     assert by_name["right"]["path"] == ["first", "right"]
     assert (by_name["right"]["parent"], by_name["right"]["current"]) == (uuids["first"], True)
@@ -66,7 +66,7 @@ def test_one_vms_snapshots_or_one_are_told(lab: Guests, run: Run) -> None:
         run("xen_snapshot", vm=name, name=f"{name}-2")
     assert [s["name"] for s in run("xen_snapshot_info", vm="db")["snapshots"]] == ["db-1", "db-2"]
     assert [s["vm"] for s in run("xen_snapshot_info", name="web-2")["snapshots"]] == ["web"]
-    with pytest.raises(NotFound, match="No VM is named 'mail'.*There are: db, web"):
+    with pytest.raises(NotFound, match=r"No VM is named 'mail'.*There are: db, web"):
         run("xen_snapshot_info", vm="mail")
 
 
