@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from . import evacuation, memory, placement, sr_operations
@@ -48,10 +48,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    """What VM.migrate_send was asked for; ``disks`` and ``networks`` are its maps."""
+    """What VM.migrate_send was asked for; ``disks``, ``networks`` and ``graphics`` are its maps."""
 
     disks: dict[str, str]
     networks: dict[str, str]
+    graphics: dict[str, str] = field(default_factory=dict)
     force: bool = False
     copy: bool = False
 
@@ -187,6 +188,8 @@ def _check_crossing(call: Call, vm: str, target: Target, wanted: Options, moved:
     for one in [vm] if wanted.copy else family(call.db, vm):
         for vif in call.db.get("VM", one)["VIFs"]:
             target.db.get("network", network_for(call.db, vm, vif, wanted))
+    for group in wanted.graphics.values():
+        target.db.get("GPU_group", group)
     _dry_run(record, target, wanted)
     if record["power_state"] in LIVE:
         _check_arrival(call, vm, record, target, wanted)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import typing as t
 import uuid
 
-from . import cloning, guest_agents, guest_power, guests, memory, vm_running
+from . import appliance_operations, cloning, guest_agents, guest_power, guests, memory, vm_running
+from .host_devices import PASSTHROUGH
 from .modeltypes import NULL
 from .motion import family, visible
 from .transfer import Transfer
@@ -109,6 +110,19 @@ def _take_place(call: Call, record: Record, target: Target, there: str) -> None:
         guest_agents.woken(call.world, db, there)
 
 
+def bring_graphics(here: Database, vm: str, there: Database, arrived: str, groups: t.Mapping[str, str]) -> None:
+    """A halted VM's vGPUs come where the map has a group for them, as the type of that name or as whole cards."""
+    for vgpu in here.get("VM", vm)["VGPUs"]:
+        if vgpu in groups:
+            record = here.get("VGPU", vgpu)
+            kind = here.get("VGPU_type", record["type"])
+            same = there.find("VGPU_type", vendor_name=kind["vendor_name"], model_name=kind["model_name"])
+            known = same or there.find("VGPU_type", implementation=PASSTHROUGH)
+            own = {"device": record["device"], "other_config": record["other_config"], "extra_args": record["extra_args"]}
+            there.create("VGPU", VM=arrived, GPU_group=groups[vgpu], type=known[0] if known else NULL, **own)
+    vm_running.refresh(there, arrived)
+
+
 def leave(call: Call, vm: str, disks: t.Iterable[str]) -> None:
     """The VM, its snapshots, their devices and disks go from the pool they left."""
     db = call.db
@@ -118,9 +132,11 @@ def leave(call: Call, vm: str, disks: t.Iterable[str]) -> None:
         for cls, _metrics, field in DEVICES:
             for device in list(record[field]):
                 cloning.drop_device(call, cls, device)
-        for vtpm in list(record["VTPMs"]):
-            db.destroy("VTPM", vtpm)
+        for cls, field in (("VTPM", "VTPMs"), ("VGPU", "VGPUs"), ("VUSB", "VUSBs"), ("crashdump", "crash_dumps")):
+            for device in list(record[field]):
+                db.destroy(cls, device)
         guests.forget(db, one)
         db.destroy("VM", one)
+        appliance_operations.refresh(db, record["appliance"])
     cloning.discard(call, disks)
     memory.note_free(db, host)

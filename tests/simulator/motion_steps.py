@@ -120,6 +120,7 @@ class Journey:
             for vif in self.db.get("VM", one)["VIFs"]
         }
         arrived = motion_crossing.arrive(self.call, self.vm, self.target, self.made, networks, copy=self.wanted.copy)
+        motion_crossing.bring_graphics(self.db, self.vm, self.target.db, arrived, self.wanted.graphics)
         if not self.wanted.copy:
             motion_crossing.leave(self.call, self.vm, list(self.made))
         return arrived

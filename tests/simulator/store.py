@@ -22,6 +22,7 @@ from .database import Database
 from .disks import attached
 from .disks.shelf import DISKS
 from .guest_agents import Guests
+from .modeltypes import NULL
 from .storage import Storage
 from .world import Machine, Nic, Pool, World
 
@@ -188,4 +189,6 @@ def _restored(db: Database, cls: str, record: dict[str, t.Any]) -> dict[str, t.A
             record[name] = {int(k): v for k, v in value.items()}
     if "current_operations" in record:
         record["current_operations"] = {}  # whoever did them is gone
+    if cls == "VM":
+        record["scheduled_to_be_resident_on"] = NULL
     return record

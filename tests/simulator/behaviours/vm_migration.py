@@ -59,14 +59,14 @@ def migrate_receive(call: Call, host: str, network: str, options: Map) -> Map:
     }  # fmt: skip
 
 
-def _options(disks: Map, networks: Map, options: Map) -> motion.Options:
-    return motion.Options(disks, networks, force=options.get("force") == "true", copy=options.get("copy") == "true")
+def _options(disks: Map, networks: Map, graphics: Map, options: Map) -> motion.Options:
+    return motion.Options(disks, networks, graphics, force=options.get("force") == "true", copy=options.get("copy") == "true")
 
 
 @message("VM.assert_can_migrate")
 def assert_can_migrate(call: Call, vm: str, dest: Map, live: bool, vdi_map: Map, vif_map: Map, options: Map, vgpu_map: Map) -> None:
     """Raises the first reason why the VM can't go there."""
-    wanted = _options(vdi_map, vif_map, options)
+    wanted = _options(vdi_map, vif_map, vgpu_map, options)
     vm_operations.check(call.db, vm, "migrate_send", strict=not wanted.force)
     motion.check(call, vm, motion.target_of(call, dest), wanted)
 
@@ -76,7 +76,7 @@ def migrate_send(
     call: Call, vm: str, dest: Map, live: bool, vdi_map: Map, vif_map: Map, options: Map, vgpu_map: Map, vdi_format_map: Map
 ) -> str:
     """The VM with its disks, to another host, other storage or another pool."""
-    wanted = _options(vdi_map, vif_map, options)
+    wanted = _options(vdi_map, vif_map, vgpu_map, options)
     call.db.get("VM", vm)
     with running(call, vm, "migrate_send", strict=not wanted.force) as task:
         target = motion.target_of(call, dest)

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.tests.simulator import invariants, site
+from ansible_collections.domzero.xen.tests.simulator import host_devices, invariants, site
 from ansible_collections.domzero.xen.tests.simulator.disks import access
 from ansible_collections.domzero.xen.tests.simulator.modeltypes import NULL
 from ansible_collections.domzero.xen.tests.simulator.world import World
@@ -27,6 +27,8 @@ class Pools(t.NamedTuple):
 
 def _two(speed: float = 0) -> Pools:
     world = site.build(site.load("two-pools"), speed=speed)
+    for machine in world.machines.values():
+        machine.state[host_devices.DEVICES] = {"gpus": [{"id": "0000:af:00.0", "vendor": "NVIDIA", "name": "A40", "types": []}]}
     world.watch = True
     return Pools(*(Hosting(world.machines[name]) for name in ("east0", "west0")))
 
@@ -281,6 +283,25 @@ def test_a_copy_leaves_the_source_and_has_its_own_identity(pools: Pools) -> None
     west("VM.start", arrived, False, False)
     east("VM.start", vm, False, False)
     assert east.refused("VM.migrate_send", *_crossing(pools, vm, copy="true")) == ["VM_BAD_POWER_STATE", vm, "halted", "running"]
+
+
+def test_what_belongs_to_a_vm_leaves_with_it(pools: Pools) -> None:
+    east, west = pools
+    vm = _vm(east, _local(east, east.host))
+    east("VTPM.create", vm, False)
+    appliance = east("VM_appliance.create", {"name_label": "together", "name_description": ""})
+    east("VM.set_appliance", vm, appliance)
+    arguments = _crossing(pools, vm)
+    for pool in pools:
+        host_devices.find_all(pool.machine)
+    card = next(iter(east.db.all("GPU_group")))
+    vgpu = east("VGPU.create", vm, card, "0", {}, NULL)
+    arrived = east("VM.migrate_send", *arguments[:-1], {vgpu: next(iter(west.db.all("GPU_group")))})
+    record = west.record("VM", arrived)
+    assert (len(record["VTPMs"]), len(record["VGPUs"]), record["appliance"]) == (1, 1, NULL)
+    assert not east.db.all("VGPU")
+    assert not east.db.all("VTPM")
+    assert east.record("VM_appliance", appliance)["VMs"] == []
 
 
 def test_a_suspended_guest_goes_with_its_image(pools: Pools) -> None:
