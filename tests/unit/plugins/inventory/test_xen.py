@@ -9,9 +9,13 @@ import re
 import pytest
 from ansible.errors import AnsibleParserError
 
+from ansible_collections.domzero.xen.tests.simulator import load_db
+from ansible_collections.domzero.xen.tests.simulator.schema import DATA
+
 from .inventory_lab import GIB, add_vm, groups_of, hosts_of, lab
 
 NAMES = ["files", "mail", "old", "web"]
+DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
 MAC = "02:00:00:00:00:0"
 
 
@@ -273,3 +277,22 @@ def test_a_filter_that_fails_is_an_error_when_strict(sim, inventory):
 def test_a_filter_that_is_none_is_refused(sim, inventory, entry):
     with pytest.raises(Exception, match="filters"):
         inventory(sim, filters=[entry])
+
+
+# pools of others ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_every_vm_of_a_real_pool_is_in_it(simulator, inventory, dump):
+    world = load_db.world_of(load_db.parse(dump.read_bytes()), speed=0, release=None, username="root", password="xapi-test")
+    sim, db = simulator(world), world.pools[0].db
+    found = inventory(sim, objects="both")
+    rows = [r for r in db.all("VM").values() if not (r["is_a_template"] or r["is_a_snapshot"] or r["is_control_domain"])]
+    assert {host.vars["xen_uuid"] for host in found.hosts.values()} == {r["uuid"] for r in [*rows, *db.all("host").values()]}
+    assert sim.calls() == []
+
+
+def test_a_server_without_json_rpc_is_read(simulator, inventory):
+    sim = simulator(2, release="xenserver-6.5")
+    add_vm(sim.world.pools[0].db, "web", power_state="Halted")
+    found = inventory(sim, objects="both")
+    assert hosts_of(found) == ["web", "xcp00", "xcp01"]
+    assert found.hosts["web"].vars["xen_memory"] == 2 * GIB
