@@ -27,6 +27,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
+from ansible_collections.domzero.xen.plugins.module_utils.mirror import Mirror
 from ansible_collections.domzero.xen.plugins.module_utils.module import (
     CONNECTION,
     Module,
@@ -62,6 +63,7 @@ def _loop_session(params: dict[str, t.Any]) -> t.Iterator[Session]:
     key = json.dumps({option: params[option] for option in CONNECTION}, sort_keys=True)
     if key not in _kept:
         _kept[key] = log_in(params)
+        _kept[key].mirror = Mirror(_kept[key])
     yield _kept[key]
 
 

@@ -74,6 +74,7 @@ class Session(Base):  # type: ignore[misc]
         self.endpoint = endpoint
         self.requests = 0
         self.watch: t.Callable[[str, float], None] | None = None  # is told how far a long call is, from 0 to 1
+        self.mirror: t.Any = None  # what is kept of the pool between tasks (mirror.py), where somebody wants that
         self._http = Http(endpoint)
         self._json: bool | None = None
         self._login_params: tuple[str, str] | None = None

@@ -69,11 +69,11 @@ class Module:
 
 def manage(resource: type[Resource]) -> Module:
     """The module that brings one object into the wanted state."""
-    own: dict[str, dict[str, t.Any]] = {"uuid": {"type": "str"}}
-    if resource.states:
-        own["state"] = {"type": "str", "choices": list(resource.states), "default": resource.states[0]}
-    arguments = {**own, **resource.table.arguments(), **resource.options}
-    return Module(arguments, lambda session, params, check: converge(resource(session, params), check_mode=check), resource.rules)
+
+    def run(session: Session, params: Record, check: bool) -> Result:
+        return converge(resource(session, params), check_mode=check)
+
+    return Module(resource.arguments(), run, resource.rules)
 
 
 def rehearse(resource: type[Resource], session: Session, options: Record) -> Result:

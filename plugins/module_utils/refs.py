@@ -10,18 +10,11 @@ import typing as t
 
 from .client import Session
 from .errors import Ambiguous, NotFound
-from .model import INTEGERS
+from .mirror import Mirror, read
 
 NULL = "OpaqueRef:NULL"
 Record = t.Mapping[str, t.Any]
 _REF = re.compile(r"OpaqueRef:[0-9A-Za-z-]+")
-
-
-def _as_integers(rows: dict[str, dict[str, t.Any]], field: str) -> None:
-    """XML-RPC brings integers as strings; every reader is to see the same."""
-    for record in rows.values():
-        if isinstance(record.get(field), str):
-            record[field] = int(record[field])
 
 
 class Objects:
@@ -30,12 +23,13 @@ class Objects:
     def __init__(self, session: Session):
         self.session = session
         self._tables: dict[str, dict[str, Record]] = {}
+        self._mirror: Mirror | None = session.mirror
 
     def all(self, cls: str) -> dict[str, Record]:
         if cls not in self._tables:
-            self._tables[cls] = rows = self.session.call(f"{cls}.get_all_records")
-            for field in INTEGERS.get(cls, ()):
-                _as_integers(rows, field)
+            if self._mirror and not self._tables:
+                self._mirror.catch_up()
+            self._tables[cls] = self._mirror.table(cls) if self._mirror else read(self.session, cls)
         return self._tables[cls]
 
     def get(self, cls: str, ref: str) -> Record:

@@ -44,6 +44,14 @@ class Resource:
         self.session, self.params, self.objects = session, params, Objects(session)
 
     @classmethod
+    def arguments(cls) -> dict[str, dict[str, t.Any]]:
+        """The managing module's argument_spec, without the connection."""
+        own: dict[str, dict[str, t.Any]] = {"uuid": {"type": "str"}}
+        if cls.states:
+            own["state"] = {"type": "str", "choices": list(cls.states), "default": cls.states[0]}
+        return {**own, **cls.table.arguments(), **cls.options}
+
+    @classmethod
     def key(cls) -> str:
         """What the object is called in a result."""
         return cls.table.cls.lower()

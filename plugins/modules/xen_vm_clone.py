@@ -94,18 +94,10 @@ diff:
   type: dict
 """
 
-from ansible_collections.domzero.xen.plugins.module_utils.client import Session
-from ansible_collections.domzero.xen.plugins.module_utils.module import Module, Result, main
-from ansible_collections.domzero.xen.plugins.module_utils.refs import Record
-from ansible_collections.domzero.xen.plugins.module_utils.resource import converge
+from ansible_collections.domzero.xen.plugins.module_utils.module import main, manage
 from ansible_collections.domzero.xen.plugins.module_utils.resources.vm.clone import Clone
 
-
-def run(session: Session, params: Record, check: bool) -> Result:
-    return converge(Clone(session, params), check_mode=check)
-
-
-MODULE = Module(Clone.arguments(), run, {"required_one_of": [["vm", "snapshot"]]})
+MODULE = manage(Clone)
 
 if __name__ == "__main__":
     main(MODULE)

@@ -30,6 +30,7 @@ ORDER = [
     "wiring",
     "storage",
     "capacity",
+    "reasons",
     "movable",
     "plan",
     "members",
@@ -45,8 +46,8 @@ ORDER = [
 ]
 # Folders of pure Python, which know nothing of XenAPI (but raise its errors) and are imported from anywhere.
 PURE = ["formats", "model", "planner", "xl"]
-# To XenAPI these are VMs, so that they have parts of resources/vm.
-VMS = {"template"}
+# To XenAPI templates and snapshots are VMs: the first have parts of resources/vm, the others go with their VM.
+KNOWS = {"template": {"vm"}, "vm": {"snapshot"}}
 FILES = sorted(UTILS.rglob("*.py"))
 PACKAGE = "ansible_collections.domzero.xen.plugins.module_utils"
 
@@ -105,7 +106,7 @@ def test_imports_go_one_way(path: Path) -> None:
 def test_resources_do_not_import_each_other(path: Path) -> None:
     """Only the parts of one class, in a folder of its own, know each other."""
     family = path.relative_to(UTILS / "resources").parts[0].removesuffix(".py")
-    known = {family, "vm"} if family in VMS else {family}
+    known = {family, *KNOWS.get(family, ())}
     others = {name for name in own_imports(path) if layer(name) == "resources" and name.split(".")[2] not in known}
     assert others == set()
 

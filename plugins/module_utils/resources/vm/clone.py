@@ -20,6 +20,8 @@ TAKEN = {"vm": "from_vm", "snapshot": "from_snapshot"}
 class Clone(Vm):
     """Knows no option of Vm but those of its making; a VM that is there is left as it is."""
 
+    rules: t.ClassVar[dict[str, t.Any]] = {"required_one_of": [["vm", "snapshot"]]}
+
     @classmethod
     def arguments(cls) -> dict[str, dict[str, t.Any]]:
         own: dict[str, dict[str, t.Any]] = {"name": {"type": "str", "required": True}, "vm": {"type": "str"}, "snapshot": {"type": "str"}}
