@@ -36,6 +36,14 @@ def test_a_drive_of_a_suspended_vm_may_be_in_use_from_the_beginning(pool: Hostin
     assert pool.record("VBD", vbd)["currently_attached"]
 
 
+def test_the_drives_of_a_disk_that_is_destroyed_go_with_it(pool: Hosting) -> None:
+    vm, disk = pool.vm(), pool.vdi()
+    vbd = pool.vbd(vm, disk)
+    pool("VDI.destroy", disk)
+    assert not pool.db.exists("VBD", vbd)
+    assert vbd not in pool.record("VM", vm)["VBDs"]
+
+
 def test_what_does_not_go_together_is_refused(pool: Hosting) -> None:
     vm, disk, read_only, metadata = pool.vm(), pool.vdi(), pool.vdi(), pool.vdi()
     pool.db.set("VDI", read_only, read_only=True)

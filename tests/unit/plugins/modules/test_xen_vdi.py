@@ -57,6 +57,11 @@ def test_a_disk_is_made_in_the_default_sr(sim: t.Any, converges: Run) -> None:
     assert made["vdi"]["tags"] == ["a", "b"] and made["vdi"]["other_config"] == {"k": "1"}
 
 
+def test_a_disk_is_stored_raw_where_the_task_says_so(sim: t.Any, converges: Run) -> None:
+    assert converges("xen_vdi", name="data", size="1 GiB", image_format="raw")["vdi"]["image_format"] == "raw"
+    assert converges("xen_vdi", name="data", sr="More", move=True)["vdi"]["image_format"] == "raw"
+
+
 def test_a_size_is_rounded_as_the_driver_does(sim: t.Any, converges: Run) -> None:
     assert converges("xen_vdi", name="data", size=10 * MIB + 1)["vdi"]["size"] == 12 * MIB
 

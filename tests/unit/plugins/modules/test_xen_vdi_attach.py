@@ -123,6 +123,17 @@ def test_a_disk_moves_while_a_vm_has_it(sim: t.Any, converges: Run, vm: str) -> 
     assert [entry["vm"] for entry in done["vdi"]["attached_to"]] == [vm]
 
 
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_an_interrupted_move_of_a_disk_in_use_is_finished(sim: t.Any, run: Run, cut: str, nth: int) -> None:
+    old = run("xen_vdi", name="data", tags=["x"], cbt=True, attached_to=[{"vm": "app1"}])["vdi"]["uuid"]
+    getattr(sim.faults, cut)(nth)
+    run("xen_vdi", uuid=old, sr="More", cbt=True, tags=["x"])
+    again = run("xen_vdi", uuid=old, sr="More", cbt=True, tags=["x"])
+    assert again["changed"] is False and again["vdi"]["sr"] == "More" and again["vdi"]["name"] == "data"
+    assert len([v for v in run("xen_vdi_info")["vdis"] if v["name"] == "data"]) == 1
+
+
 def test_an_sr_that_does_not_mirror_is_told(sim: t.Any, run: Run) -> None:
     run("xen_vdi", name="data", attached_to=[{"vm": "web1"}])
     db = sim.world.pools[0].db

@@ -8,6 +8,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.domzero.xen.tests.simulator import load_db
+from ansible_collections.domzero.xen.tests.simulator.schema import DATA
+
+DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
 Run = Start = t.Callable[..., t.Any]
 
 
@@ -54,3 +58,11 @@ def test_the_users_of_a_disk_are_told(sim: t.Any, run: Run) -> None:
     assert told["attached_to"] == [{"vm": "web1", "position": 0, "mode": "rw", "bootable": False}]
     (facts,) = run("xen_vdi_info", name="data")["facts"].values()
     assert len(facts["snapshots"]) == 1 and facts["physical_utilisation"] > 0
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_those_of_real_pools_can_be_handed_back(simulator: Start, run: Run, dump: t.Any) -> None:
+    simulator(load_db.world_of(load_db.parse(dump.read_bytes()), speed=0, release=None, username="root", password="xapi-test"))
+    listed = run("xen_vdi_info")["vdis"]
+    assert listed
+    assert [entry["name"] for entry in listed if run("xen_vdi", check=True, **entry)["changed"]] == []

@@ -158,6 +158,11 @@ def test_a_disk_is_added_and_others_stay(web1: t.Any, converges: Run) -> None:
     assert disks(web1) == [("0", "root", 2), ("1", "data", 1), ("2", "more", 1)]
 
 
+def test_a_raw_disk_stays_one(web1: t.Any, converges: Run) -> None:
+    done = converges("xen_vm", name="web1", disks=[{"name": "more", "size": "1 GiB", "image_format": "raw", "mode": "ro"}])
+    assert (done["vm"]["disks"][2]["image_format"], done["vm"]["disks"][2]["mode"]) == ("raw", "ro")
+
+
 def test_a_disk_is_known_by_its_place_and_renamed(web1: t.Any, converges: Run) -> None:
     assert converges("xen_vm", name="web1", disks=[{"position": 1, "name": "archive"}])["operations"] == ["VDI.set_name_label"]
 
@@ -278,6 +283,16 @@ def test_a_disk_goes_to_another_sr(running: t.Any, run: Run, converges: Run, sta
     assert "VDI.pool_migrate" in done["operations"] and done["vm"]["power_state"] == state
     told = done["vm"]["disks"][1]
     assert (told["sr"], told["tags"], told["cbt"], told["other_config"]) == ("More", ["t"], True, {"a": "b"})
+
+
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_an_interrupted_move_is_finished(running: t.Any, run: Run, cut: str, nth: int) -> None:
+    given = {"name": "web1", "disks": [{"name": "data", "sr": "More", "tags": ["t"], "other_config": {"a": "b"}}]}
+    getattr(running.faults, cut)(nth)
+    run("xen_vm", **given)
+    assert run("xen_vm", **given)["changed"] is False
+    assert names(running) == ["data", "root"]
 
 
 # removed -----------------------------------------------------------------------------
