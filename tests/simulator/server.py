@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import certs, handlers
 from .endpoint import GRACE, Endpoint
+from .streaming import keep_memory
 from .world import Machine, World
 
 THREADS = 400  # each blocked event.from holds one
@@ -39,6 +40,7 @@ class Server:
     def start(self) -> None:
         """All machines that are on listen when this returns. OSError if an address can't be had."""
         handlers.load()
+        keep_memory()
         self._thread.start()
         for machine in self.world.machines.values():
             self.add(machine)

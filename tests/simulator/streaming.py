@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import typing as t
 
 from aiohttp import web
@@ -16,7 +17,17 @@ if t.TYPE_CHECKING:
     from .server import Server
 
 ARRIVES = 2 << 20  # bytes of a body that are held before the client has to wait
+SLICE = 1 << 20  # bytes encrypted at a time: what stays in the processor's caches is quicker
 LINGER = 5.0  # seconds a connection that is to be cut has for what it is to deliver before
+
+
+def keep_memory() -> None:
+    """Pieces of some MiB come from memory that was used before: to ask the kernel for each takes longer than to encrypt it."""
+    mmap_threshold, trim_threshold = -3, -1  # malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 64 << 20)
 
 
 class Broken(ConnectionError):
@@ -74,7 +85,9 @@ async def send(request: web.BaseRequest, answer: web.StreamResponse, body: t.Ite
                 await answer.write(piece[:limit])
                 await _delivered(request)
                 raise Cut("the connection was cut")
-            await answer.write(piece)
+            view = memoryview(piece)
+            for at in range(0, len(view), SLICE):
+                await answer.write(view[at : at + SLICE])
             limit = None if limit is None else limit - len(piece)
     finally:
         if not coming.done():

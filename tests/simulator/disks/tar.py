@@ -50,28 +50,29 @@ def entry(name: str, data: bytes | memoryview) -> bytes:
     return b"".join((head(name, len(data)), data, bytes(-len(data) % UNIT)))
 
 
-def chunk(name: str, data: bytes | memoryview) -> bytes:
-    """A chunk and its checksum."""
+def chunk(name: str, data: bytes | memoryview) -> t.Iterator[bytes | memoryview]:
+    """A chunk and its checksum, in parts."""
     digest = DIGESTS["xxhash"](data).encode()
-    padding = bytes(-len(data) % UNIT)
-    return b"".join((head(name, len(data)), data, padding, head(f"{name}.xxhash", len(digest)), digest, bytes(-len(digest) % UNIT)))
+    yield from (head(name, len(data)), data, bytes(-len(data) % UNIT), head(f"{name}.xxhash", len(digest)), digest)
+    yield bytes(-len(digest) % UNIT)
 
 
 def chunks(folder: str, chain: Chain) -> t.Iterator[bytes]:
     """A disk: its first and last chunk, and of the others those that are not zeros alone."""
     last = max(0, (chain.size - 1) // CHUNK)
     if not chain.size:
-        yield chunk(f"{folder}/{0:08d}", b"")
+        yield b"".join(chunk(f"{folder}/{0:08d}", b""))
     at = 0
     for count, data in chain.pieces():
         if data is None:
-            for number in sorted({0, last} & set(range_of(at, count))):
-                yield chunk(f"{folder}/{number:08d}", memoryview(ZEROS)[: min(CHUNK, chain.size - number * CHUNK)])
+            numbers = sorted({0, last} & set(range_of(at, count)))
+            parts = {number: memoryview(ZEROS)[: min(CHUNK, chain.size - number * CHUNK)] for number in numbers}
         else:
-            for start in range(0, count, CHUNK):
-                part, number = memoryview(data)[start : start + CHUNK], (at + start) // CHUNK
-                if number in (0, last) or part != memoryview(ZEROS)[: len(part)]:
-                    yield chunk(f"{folder}/{number:08d}", part)
+            view = memoryview(data)
+            parts = {(at + start) // CHUNK: view[start : start + CHUNK] for start in range(0, count, CHUNK)}
+        kept = ((number, part) for number, part in parts.items() if number in (0, last) or part != memoryview(ZEROS)[: len(part)])
+        if found := b"".join(part for number, data_ in kept for part in chunk(f"{folder}/{number:08d}", data_)):
+            yield found
         at += count
 
 
