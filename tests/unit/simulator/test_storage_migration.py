@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import host_devices, invariants, site
 from ansible_collections.domzero.xen.tests.simulator.disks import access
+from ansible_collections.domzero.xen.tests.simulator.faults import Cut
 from ansible_collections.domzero.xen.tests.simulator.modeltypes import NULL
 from ansible_collections.domzero.xen.tests.simulator.world import World
 
@@ -409,3 +410,19 @@ def test_progress_grows_and_the_fourth_at_a_time_is_refused() -> None:
         threading.Event().wait(0.02)
     assert seen == sorted(seen)
     until(_world(pools), lambda: all(east.record("task", task)["status"] == "success" for task in tasks))
+
+
+def test_a_migration_fails_or_is_cut_off_on_demand(pools: Pools) -> None:
+    east = pools.east
+    faults = _world(pools).faults
+    vm = _vm(east, _local(east, east.host))
+    (disk,) = _disks(east, vm)
+    shared = _nfs(east, "/export/east")
+    faults.add("fail", "VDI.pool_migrate", error=["MIRROR_FAILED", disk])
+    assert east.refused("VDI.pool_migrate", disk, shared, {}) == ["MIRROR_FAILED", disk]
+    assert _disks(east, vm) == [disk]
+    faults.add("cut-after", "VDI.pool_migrate")
+    with pytest.raises(Cut):
+        east("VDI.pool_migrate", disk, shared, {})
+    (moved,) = _disks(east, vm)
+    assert east.record("VDI", moved)["SR"] == shared
