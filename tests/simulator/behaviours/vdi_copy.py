@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import vdi_operations
+from .. import tasks, vdi_operations
 from ..disks import access
 from ..errors import Fault
 from ..modeltypes import NULL
@@ -30,8 +30,13 @@ def copy_data(call: Call, size: int, start: float = 0.0, share: float = 1.0) -> 
 
 def copy_bytes(call: Call, vdi: str, target: str) -> None:
     """The target gets the source's bytes."""
+    def breathe(_done: float) -> None:
+        """Others go on meanwhile, and may cancel it."""
+        call.world.pause(0)
+        tasks.check_cancelled(call)
+
     with access.writing(call.machine, target) as writer:
-        access.copy(access.chain(call.machine, vdi), writer)
+        access.copy(access.chain(call.machine, vdi), writer, breathe)
 
 
 @message("VDI.copy")
