@@ -48,7 +48,7 @@ class CloudInit(Part):
         self.storage = Storage(vm.objects)
         self.config: nocloud.Config | None = None
         given = self.params.get("cloud_init") or {}
-        if any(given.get(text) for text in TEXTS):
+        if any(given.get(text) is not None for text in TEXTS):
             user_data, meta_data, network_config = (given.get(text) for text in TEXTS)
             self.config = nocloud.config(user_data, meta_data, network_config, f"of VM {self.label!r}")
             # an ordinary module tells its parameters

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import typing as t
+from pathlib import Path
 
 import pytest
 import yaml
@@ -30,13 +33,9 @@ MAKE = ["VDI.create", "http/put_import_raw_vdi", "VDI.add_to_other_config", "VBD
 
 
 @pytest.fixture(autouse=True)
-def lab(simulator: Start, session: Session) -> Guests:
-    return Guests(simulator("examples"), session)
-
-
-@pytest.fixture
-def session(simulator: Start, session_to: t.Callable[..., Session], simulators: list[t.Any]) -> Session:
-    return session_to(simulators[-1] if simulators else simulator("examples"))
+def lab(simulator: Start, session_to: t.Callable[..., Session]) -> Guests:
+    sim = simulator("examples")
+    return Guests(sim, session_to(sim))
 
 
 def drives(lab: Guests) -> list[dict[str, t.Any]]:
@@ -195,3 +194,43 @@ def test_a_transfer_that_breaks_leaves_no_second_drive(converges: Run, run: Run,
     run("xen_vm", name="web01", cloud_init={"user_data": DATA})
     assert len(drives(lab)) == 1
     assert lab.record(lab.db.one("VDI", name_label="web01 cloud-init"), "VDI")["virtual_size"] < GIB
+
+
+def test_it_can_be_empty_so_that_cloud_init_only_names_the_guest(converges: Run, lab: Guests) -> None:
+    converges("xen_vm", **NEW, cloud_init={"user_data": {}})
+    assert content(lab)["user-data"] == {}
+
+
+def test_it_goes_with_the_disks_to_other_storage_and_is_known_there(converges: Run, run: Run, lab: Guests) -> None:
+    converges("xen_sr", name="NFS", type="nfs", server="127.40.0.10", path="/export/vms")
+    agent = {"vm-data/sim-agent": "10.40.0.5"}
+    made = converges("xen_vm", **NEW, cloud_init={"user_data": DATA}, power_state="running", xenstore_data=agent, wait_for="tools")
+    run("xen_vm_migrate", name="web01", sr="NFS")
+    again = run("xen_vm", name="web01", cloud_init={"user_data": DATA})
+    assert (again["changed"], again["vm"]["cloud_init"]) == (False, {**made["vm"]["cloud_init"], "sr": "NFS"})
+
+
+def test_a_snapshot_that_is_reverted_to_brings_its_drive_back(converges: Run, run: Run, lab: Guests) -> None:
+    converges("xen_vm", **NEW, cloud_init={"user_data": DATA})
+    before = content(lab)
+    run("xen_snapshot", vm="web01", name="before")
+    converges("xen_vm", name="web01", cloud_init={"user_data": "#!/bin/sh\n"})
+    lab.session.call("VM.revert", lab.db.one("VM", name_label="before"))
+    assert content(lab) == before
+    done = converges("xen_vm", name="web01", cloud_init={"user_data": DATA})
+    assert done["operations"] == ["VDI.destroy"], "the one it had in between was left by the revert"
+    assert len(drives(lab)) == 1
+
+
+def test_an_ordinary_module_does_not_tell_it_with_its_options(run: Run, lab: Guests, simulators: list[t.Any]) -> None:
+    sim = simulators[-1]
+    login = {"hostname": sim.hosts[0].url, "password": sim.password, "fingerprint": [h.fingerprint_sha256 for h in sim.hosts]}
+    text = "#cloud-config\npassword: hunter2\n"
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {**login, **NEW, "cloud_init": {"user_data": text}}})
+    path = Path(__file__).parents[4] / "plugins/modules/xen_vm.py"
+    start = (
+        f"from ansible.plugins.loader import init_plugin_loader as i; i(); import runpy; runpy.run_path({str(path)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", start], input=given, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["changed"], done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
