@@ -125,6 +125,44 @@ EXAMPLES = r"""
     cloud_init:
       state: absent
 
+- name: A VM with two disks, to be installed from a CD
+  domzero.xen.xen_vm:
+    name: db01
+    template: Other install media
+    disks:
+      - name: db01 system
+        size: 20 GiB
+      - name: db01 data
+        size: 100 GiB
+        sr: Fast
+        keep: true
+        qos: {class: real_time, priority: 2}
+    cd: {iso: debian-12.7.0-amd64-netinst.iso}
+
+- name: The data disk is larger and there is one more, the CD is out of the drive
+  domzero.xen.xen_vm:
+    name: db01
+    disks:
+      - name: db01 data
+        size: 200 GiB
+      - name: db01 log
+        size: 10 GiB
+    cd: {iso: ""}
+
+- name: A disk goes to other storage, one that is not in the list goes altogether
+  domzero.xen.xen_vm:
+    name: db01
+    disks:
+      - name: db01 system
+        sr: Fast
+      - name: db01 data
+    prune_disks: true
+
+- name: The VM goes with the disks it owns; the one that is kept is told in kept_disks
+  domzero.xen.xen_vm:
+    name: db01
+    state: absent
+
 - name: It is not needed any more
   domzero.xen.xen_vm:
     name: web02

@@ -36,7 +36,7 @@ def places(
 
     An entry means the disk that its vdi names, else the one disk that has its name, else the one at its position. One that says neither
     name nor position means the next disk that no other entry means; so does one of a VM that is being made from a template. Any other
-    is new, in the first free place. drives: positions of CD drives. Raises Ambiguous, InvalidChange.
+    is new, in the first free place. drives: positions of drives that are no disks of its own. Raises Ambiguous, InvalidChange.
     """
     there = {disk.position: disk for disk in have}
     means = [_known(entry, have, label) for entry in entries]
@@ -74,7 +74,7 @@ def _refuse_clash(chosen: list[int], means: list[int | None], drives: t.Collecti
         if place in chosen[:n]:
             raise InvalidChange(f"Two disks of VM {label!r} are to be at position {place}.", hint="Give each a position of its own.")
         if place in drives:
-            raise InvalidChange(f"Position {place} of VM {label!r} is that of a CD drive.", hint="Take another position.")
+            raise InvalidChange(f"Position {place} of VM {label!r} is that of a CD or config drive.", hint="Take another position.")
         if means[n] is not None and means[n] in means[:n]:
             raise InvalidChange(f"Two entries of disks mean the disk at position {means[n]} of VM {label!r}.")
 

@@ -105,7 +105,8 @@ class Disks(Part):
         for entry in entries:
             if entry.position is not None and entry.position not in steps.PLACES:
                 raise InvalidChange(f"A disk of VM {self.label!r} cannot be at position {entry.position}.", hint="Positions are 0 to 254.")
-        drives = {steps.place_of(vbd) for vbd in subject.vbds.values() if vbd["type"] != "Disk"}
+        # CD drives, and what others look after
+        drives = {steps.place_of(vbd) for vbd in subject.vbds.values()} - set(history)
         return places(entries, have, drives, self.label, making=subject.making)
 
     @staticmethod

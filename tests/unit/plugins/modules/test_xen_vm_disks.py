@@ -163,6 +163,14 @@ def test_a_raw_disk_stays_one(web1: t.Any, converges: Run) -> None:
     assert (done["vm"]["disks"][2]["image_format"], done["vm"]["disks"][2]["mode"]) == ("raw", "ro")
 
 
+def test_the_place_of_another_drive_is_left_alone(web1: t.Any, run: Run, converges: Run) -> None:
+    run("xen_vm", name="web1", cd={})
+    with pytest.raises(InvalidChange, match="Position 3 of VM 'web1' is that of a CD"):
+        run("xen_vm", name="web1", disks=[{"position": 3, "size": "1 GiB"}])
+    converges("xen_vm", name="web1", disks=[{"name": f"more {n}", "size": "1 GiB"} for n in range(2)])
+    assert [place for place, _name, _size in disks(web1)] == ["0", "1", "2", "4"]
+
+
 def test_a_disk_is_known_by_its_place_and_renamed(web1: t.Any, converges: Run) -> None:
     assert converges("xen_vm", name="web1", disks=[{"position": 1, "name": "archive"}])["operations"] == ["VDI.set_name_label"]
 
