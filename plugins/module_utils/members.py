@@ -25,6 +25,7 @@ class Members:
 
     def owners(self, since: str) -> dict[str, Record]:
         """All of the class. Raises InvalidChange where the release does not have it; since: which ones do."""
+        self.vms.forget()
         try:
             return self.objects.all(self.cls)
         except ApiError as e:
@@ -34,7 +35,8 @@ class Members:
 
     def of(self, record: Record) -> list[str]:
         """The VMs of an owner, sorted; templates and what is gone left out."""
-        return self.vms.labels(ref for ref in record["VMs"] if ref in self.vms.all())
+        guests = self.vms.all()
+        return self.vms.labels(ref for ref in record["VMs"] if ref in guests)
 
     def wanted(self, texts: t.Iterable[str]) -> list[str]:
         """The same VMs as they are told. Raises NotFound, Ambiguous."""

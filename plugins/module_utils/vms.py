@@ -21,19 +21,21 @@ class Vms:
 
     def __init__(self, objects: Objects):
         self.objects = objects
-        self._counted: dict[str, Record] = {}  # the table whose names are counted
-        self._owners: dict[str, int] = {}
+        self._owners: dict[str, int] | None = None
 
     def all(self) -> dict[str, Record]:
         return {ref: record for ref, record in self.objects.all("VM").items() if is_guest(record)}
+
+    def forget(self) -> None:
+        """Names are counted anew, for the records were read anew."""
+        self._owners = None
 
     def label(self, ref: str) -> str:
         """The name if one VM only has it, else the uuid; "" for none. A template that was a VM is told by its uuid."""
         record = self.objects.all("VM").get(ref)
         if record is None:
             return ""
-        if self._counted is not self.objects.all("VM"):
-            self._counted = self.objects.all("VM")
+        if self._owners is None:
             self._owners = dict(Counter(guest["name_label"] for guest in self.all().values()))
         name = str(record["name_label"])
         return name if name and is_guest(record) and self._owners.get(name) == 1 else str(record["uuid"])

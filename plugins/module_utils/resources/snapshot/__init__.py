@@ -69,6 +69,7 @@ class Snapshot(Resource):
     # finding --------------------------------------------------------------------
     def candidates(self) -> dict[str, Record]:
         """Of the VM the task names, or of all; those of a VM that is gone too, as long as they tell its name or uuid."""
+        self.vms.forget()
         rows = {ref: r for ref, r in self.objects.all("VM").items() if r["is_a_snapshot"]}
         text = self.params.get("vm")
         if not text:
@@ -106,6 +107,7 @@ class Snapshot(Resource):
         return found[0] if found else None
 
     def _rows(self) -> dict[str, Record]:
+        self.vms.forget()
         return {ref: r for ref, r in self.objects.all("VM").items() if r["uuid"] == self._meant} if self._meant else self.candidates()
 
     def _await_others(self) -> None:
