@@ -10,7 +10,8 @@ short_description: Manage the templates of a pool
 version_added: 0.2.0
 author: [Domzero (@domzero)]
 description:
-  - Makes templates from other templates, VMs, snapshots and cloud images, says what VMs made from them are to have, and deletes them.
+  - Makes templates from other templates, VMs, snapshots, cloud images and exported files, says what VMs made from them are to have, and
+    deletes them.
   - A copy is made under the name C(NAME (unfinished)) and named last, so that a template of the wanted name is always whole. An
     interrupted task is finished by running it again.
   - How a template is to be made is looked at only when it is not there yet.
@@ -81,6 +82,17 @@ options:
         is ready, and VMs made from it stay.
     type: bool
     default: false
+  xva:
+    description:
+      - File of an exported VM or template that a new template is made from, on the machine where the task runs. All of it is checked before
+        the first byte is sent.
+      - Its network cards get addresses of their own.
+    type: path
+  networks:
+    description:
+      - With O(xva) the networks that the network cards go to, by the name of the network in the file. Others go to the network of the same
+        name.
+    type: dict
   description:
     description: A description.
     type: str
@@ -202,7 +214,7 @@ options:
     type: bool
     default: false
 notes:
-  - To export a template, use M(domzero.xen.xen_vm_export).
+  - To export a template, give its C(uuid) to M(domzero.xen.xen_vm_export).
 seealso:
   - module: domzero.xen.xen_template_info
   - module: domzero.xen.xen_vm
@@ -253,6 +265,11 @@ EXAMPLES = r"""
     source: Debian Bookworm 12
     disk_size: 10 GiB
 
+- name: A template from another pool, exported there
+  domzero.xen.xen_template:
+    name: Mail server
+    xva: "{{ images }}/mail-server.xva"
+
 - name: It is not needed any more
   domzero.xen.xen_template:
     name: Database server
@@ -283,6 +300,20 @@ chain_length:
   returned: when a template with disks is made from another
   type: int
   sample: 2
+xva:
+  description: The file a new template was made from.
+  returned: when O(xva) is given and the template was not there
+  type: dict
+  contains:
+    src:
+      description: Its path.
+      type: str
+    sha256:
+      description: Its checksum.
+      type: str
+    size:
+      description: Its size in bytes.
+      type: int
 operations:
   description: The calls that were made, or would be.
   returned: success

@@ -37,7 +37,7 @@ def test_the_playbooks_of_the_guide_run_and_change_nothing_the_second_time(tmp_p
         terminal = Terminal(tmp_path)
         terminal.run("ansible-playbook prepare.yml")
         shown = [block.name for block in blocks(PAGE) if block.name.endswith(".yml")]
-        assert len(shown) == 4
+        assert len(shown) == 5
         for name in shown:
             assert name == "list.yml" or "changed=0" not in terminal.run(f"ansible-playbook {name}")
             assert "changed=0" in terminal.run(f"ansible-playbook {name}")

@@ -47,7 +47,7 @@ ORDER = [
 # Folders of pure Python, which know nothing of XenAPI (but raise its errors) and are imported from anywhere.
 PURE = ["formats", "model", "planner", "xl"]
 # To XenAPI templates and snapshots are VMs: the first have parts of resources/vm, the others go with their VM.
-KNOWS = {"template": {"vm"}, "vm": {"snapshot"}}
+KNOWS = {"template": {"vm", "vm_import"}, "vm": {"snapshot"}}
 FILES = sorted(UTILS.rglob("*.py"))
 PACKAGE = "ansible_collections.domzero.xen.plugins.module_utils"
 

@@ -21,10 +21,12 @@ from ..vm.fields import FIELDS, NAME
 from ..vm.labels import Labels
 from ..vm.memory import Memory
 from ..vm.part import Part, Subject
-from . import creation, imaging, removal
+from ..vm_import import MARK as IMPORTED
+from . import creation, imaging, importing, removal
 from .creation import Conversion, is_template
 from .devices import devices
 from .imaging import MARK, Imaging
+from .importing import Importing
 from .limits import Limits
 from .wishes import METHODS, Install, Provision
 
@@ -40,7 +42,7 @@ def _options() -> dict[str, dict[str, t.Any]]:
     for part in PARTS:
         out.update(part.options)
     switches = {name: {"type": "bool", "default": False} for name in ("allow_default", "allow_disruption")}
-    return {**out, **creation.OPTIONS, **imaging.OPTIONS, **switches}
+    return {**out, **creation.OPTIONS, **imaging.OPTIONS, **importing.OPTIONS, **switches}
 
 
 class Template(Vm):
@@ -51,16 +53,18 @@ class Template(Vm):
     filters: t.ClassVar[dict[str, dict[str, t.Any]]] = {"name": {"type": "str"}, "uuid": {"type": "str"}, "default": {"type": "bool"}}
     rules: t.ClassVar[dict[str, t.Any]] = {
         "required_one_of": [["name", "uuid"]],
-        "mutually_exclusive": [["source", "from_vm"], ["source", "from_snapshot"], ["image", "from_vm"], ["image", "from_snapshot"]],
-        "required_by": {"sha256": ["image"], "disk_size": ["image"]},
+        "mutually_exclusive": [["source", "from_vm"], ["source", "from_snapshot"], ["image", "from_vm"], ["image", "from_snapshot"]]
+        + [["xva", other] for other in ("source", "from_vm", "from_snapshot", "image")],
+        "required_by": {"sha256": ["image"], "disk_size": ["image"], "networks": ["xva"]},
     }
-    claimed = frozenset({REPOSITORY, METHODS, MARK})
+    claimed = frozenset({REPOSITORY, METHODS, MARK, IMPORTED})
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
         self.parts = [part(self) for part in PARTS]
         self.making = self.creation = Imaging(self)
         self.conversion = Conversion(self)
+        self.importing = Importing(self)
 
     @classmethod
     def key(cls) -> str:
@@ -109,6 +113,8 @@ class Template(Vm):
         self._refuse_name(plan, subject)
         self._change(plan, subject)
         self._name(plan, subject)
+        if self.importing.wanted:
+            self.importing.finish(plan, subject)
         if is_default(subject.record) and plan.steps and not self.params["allow_default"]:
             raise InvalidChange(
                 f"{self.label!r} is a stock template: what it is may be relied on elsewhere, and an update of the host makes it anew.",
@@ -120,32 +126,44 @@ class Template(Vm):
         """One that is not, or that takes the place of an old one. It is named when it is whole and the old one is gone."""
         if not self.params.get("name"):
             raise InvalidChange("A template that is not there yet needs a name.")
-        making, converting = self.making, self.conversion.wanted
         begun, stale = self._begun()
-        subject = self.conversion.subject() if converting else making.subject(begun)
-        plan = Plan(self.look(subject), {})
+        subject, plan = self._started(begun, stale)
+        plan.before = self.look(subject)
         plan.after = self._wanted(plan.before, subject)
-        if making.wanted:
-            plan.warnings += making.check(subject)
-            plan.after.update(making.implied(plan.after))
+        if self.making.wanted:
+            plan.warnings += self.making.check(subject)
+            plan.after.update(self.making.implied(plan.after))
         self._refuse_name(plan, subject)
         for ref, record in stale.items():
             removal.plan(plan, self.objects, self.subject_of(Found(ref, record)), record["name_label"])
-        if not converting:
-            making.make(plan, subject)
+        way = next((way for way in (self.conversion, self.importing) if way.wanted), None)
+        if not way:
+            self.making.make(plan, subject)
         self._change(plan, subject)
-        if converting:
-            self.conversion.make(plan, subject)
+        if way:
+            way.make(plan, subject)
         if old:
             removal.plan(plan, self.objects, self.subject_of(old), self.label)
         self._name(plan, subject)
+        if self.importing.wanted:
+            self.importing.finish(plan, subject)
         plan.before = self.observe(old) if old else {}
         return plan
+
+    def _started(self, begun: dict[str, Record], stale: dict[str, Record]) -> tuple[Subject, Plan]:
+        """What becomes the template, and the plan so far. What an interrupted import has made is taken out of what is stale."""
+        if self.importing.wanted:
+            subject = self.importing.subject()
+            stale.pop(str(subject.ref), None)
+            return subject, self.importing.begin(subject)
+        return self.conversion.subject() if self.conversion.wanted else self.making.subject(begun), Plan({}, {})
 
     def _begun(self) -> tuple[dict[str, Record], dict[str, Record]]:
         """What an interrupted run has made of this template, and what it has made of another one."""
         rows = self.unfinished()
-        good = [] if self.conversion.wanted else [ref for ref, record in rows.items() if self.making.fits(record)][:1]
+        good = (
+            [] if self.conversion.wanted or self.importing.wanted else [ref for ref, record in rows.items() if self.making.fits(record)][:1]
+        )
         return {ref: rows[ref] for ref in good}, {ref: r for ref, r in rows.items() if ref not in good}
 
     def _replaces(self, found: Found) -> bool:
