@@ -31,7 +31,7 @@ from .labels import Labels
 from .memory import Memory
 from .nics import Nics
 from .part import Part, Subject
-from .power import STATES, Power
+from .power import RESTARTING, STATES, Power
 from .snapshots import Snapshots
 from .waiting import Waiting
 
@@ -55,7 +55,7 @@ class Vm(Resource):
         "mutually_exclusive": [["template", "from_vm"], ["template", "from_snapshot"]],
     }
     plain = Table("VM", FIELDS)
-    claimed: t.ClassVar[frozenset[str]] = frozenset({REPOSITORY, PCI})  # keys of other_config that a part looks after
+    claimed: t.ClassVar[frozenset[str]] = frozenset({REPOSITORY, PCI, RESTARTING})  # keys of other_config that a part looks after
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
@@ -103,6 +103,7 @@ class Vm(Resource):
     def plan(self, found: Found | None) -> Plan:
         if self.params["state"] == "absent":
             return self._remove(found)
+        self.power.noted = False
         subject = self.subject_of(found) if found else self._new()
         plan = Plan(self.look(subject), {})
         plan.after = self._wanted(plan.before, subject)

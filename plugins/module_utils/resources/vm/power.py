@@ -27,6 +27,8 @@ STEPS = {
     ("Paused", "Halted"): "hard_shutdown",
     ("Suspended", "Halted"): "hard_shutdown",
 }
+# in other_config while a VM that ran is halted for a change, so that a run that breaks off there is finished by the next
+RESTARTING = "domzero.xen:restarting"
 STOPS = {"Paused": "switch VM {0!r} off, which is paused", "Suspended": "throw away what VM {0!r} had in memory when it was suspended"}
 
 
@@ -38,13 +40,16 @@ class Power(Part):
         "shutdown_timeout": {"type": "int", "default": 600},
     }
 
+    noted = False  # whether the plan writes RESTARTING
+
     def observe(self, subject: Subject) -> dict[str, t.Any]:
         return {"power_state": str(subject.record["power_state"]).lower()}
 
     def desire(self, have: t.Mapping[str, t.Any], subject: Subject) -> dict[str, t.Any]:
         if self.params.get("host"):
             self._target()
-        return {"power_state": self.params.get("power_state") or have["power_state"]}
+        again = "running" if not subject.new and RESTARTING in subject.record["other_config"] else have["power_state"]
+        return {"power_state": self.params.get("power_state") or again}
 
     # before the changes -------------------------------------------------------------
     def prepare(self, plan: Plan, subject: Subject, reasons: t.Sequence[str]) -> None:
@@ -65,6 +70,9 @@ class Power(Part):
     def _halt(self, plan: Plan, subject: Subject, reasons: t.Sequence[str]) -> None:
         label, now = self.label, subject.at
         why = f"restart VM {label!r} to {' and '.join(reasons)}" if reasons else STOPS.get(now, "").format(label)
+        if reasons and not self.params.get("power_state") and RESTARTING not in subject.record["other_config"]:
+            plan.add("VM.add_to_other_config", subject.ref, RESTARTING, "true", what=f"remember that VM {label!r} ran")
+            self.noted = True
         self.halt(plan, subject, why)
 
     def halt(self, plan: Plan, subject: Subject, disruptive: str) -> None:
@@ -91,6 +99,8 @@ class Power(Part):
             step = (subject.at, want if (subject.at, want) in STEPS else "Running")
             self._step(plan, subject, step)
             subject.at = step[1]
+        if self.noted or RESTARTING in subject.record["other_config"]:
+            plan.add("VM.remove_from_other_config", subject.ref, RESTARTING, what=f"forget that VM {self.label!r} was restarted")
 
     def _step(self, plan: Plan, subject: Subject, step: tuple[str, str]) -> None:
         verb, label = STEPS[step], self.label

@@ -55,7 +55,10 @@ def test_the_static_range_restarts_the_vm_once_when_that_is_allowed(converges: R
     with pytest.raises(InvalidChange, match="restart VM 'web01' to change memory_static_max and change vcpus_max"):
         run("xen_vm", name="web01", memory="8 GiB", vcpus=4)
     done = converges("xen_vm", name="web01", memory="8 GiB", vcpus=4, allow_disruption=True)
-    assert done["operations"] == ["VM.clean_shutdown", "VM.set_memory_limits", "VM.set_VCPUs_max", "VM.set_VCPUs_at_startup", "VM.start"]
+    assert done["operations"] == [
+        "VM.add_to_other_config", "VM.clean_shutdown", "VM.set_memory_limits", "VM.set_VCPUs_max", "VM.set_VCPUs_at_startup", "VM.start",
+        "VM.remove_from_other_config",
+    ]  # fmt: skip
     assert done["vm"]["power_state"] == "running"
 
 
@@ -141,7 +144,9 @@ def test_what_counts_from_the_next_start_on_is_said(run: Run, converges: Run) ->
     assert done["operations"] == ["VM.set_HVM_boot_params"]
     assert done["warnings"] == ["VM 'web01' takes boot_order into account when it starts the next time."]
     done = converges("xen_vm", name="web01", boot_order="cd", allow_disruption=True)
-    assert done["operations"] == ["VM.clean_shutdown", "VM.set_HVM_boot_params", "VM.start"]
+    assert done["operations"] == [
+        "VM.add_to_other_config", "VM.clean_shutdown", "VM.set_HVM_boot_params", "VM.start", "VM.remove_from_other_config"
+    ]  # fmt: skip
 
 
 def test_an_install_repository_is_set_and_taken_away(converges: Run, session: Session) -> None:
