@@ -19,6 +19,7 @@ from .dispatch import Outcome, dispatch, run
 from .errors import Fault
 from .faults import Cut
 from .handlers import Exchange, Refused, Reply
+from .protocol import ENDLESS, Protocols
 from .schema import message_names
 from .streaming import ARRIVES, Arriving, Streamed, send
 
@@ -80,7 +81,7 @@ class Endpoint:
         """Opens the port; OSError if it is taken."""
         if self._listener is not None:
             return
-        self._protocol = web.Server(self._answer, request_factory=_Request, access_log=None, read_bufsize=ARRIVES)
+        self._protocol = Protocols(self._answer, request_factory=_Request, access_log=None, read_bufsize=ARRIVES)
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocol, self.machine.address, self.server.port, ssl=self._context, reuse_address=True
         )
@@ -266,4 +267,6 @@ class Endpoint:
             sent = True
         finally:
             await self.server.thread(_end, reply, sent)
+            if request.transport and not request.content.is_eof() and request.content_length == ENDLESS:
+                request.transport.close()  # the client waits for the end, and aiohttp for more
         return answer

@@ -66,16 +66,25 @@ class Writer:
         """Bytes inside of the disk. Raises SR_BACKEND_FAILURE_44 when the SR is full."""
         if not self._layers:
             return
-        if self._world.shelf.changes != self._changes:  # snapshots may be taken meanwhile
+        while not self._try_to_write(offset, data):  # snapshots may be taken meanwhile
             with self._world.lock:
                 self._leave()
                 self._open()
+        self._note(offset, len(data))
+
+    def _try_to_write(self, offset: int, data: bytes | memoryview) -> bool:
+        """False when the disk consists of other layers by now."""
+        shelf = self._world.shelf
+        if shelf.changes != self._changes:
+            return False
         fresh = self.chain.fresh(offset, len(data))
         if fresh:
             with self._world.lock:
                 self._driver.grow(self._ctx, self._record["location"], fresh)
-        self.chain.write(offset, data)
-        self._note(offset, len(data))
+        with shelf.lock:
+            if shelf.changes == self._changes:
+                self.chain.write(offset, data)
+            return shelf.changes == self._changes
 
     def clear(self, offset: int, length: int) -> None:
         """Zeros, written where something else is only."""

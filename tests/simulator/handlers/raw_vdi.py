@@ -15,6 +15,7 @@ from ..disks.pieces import Pieces
 from ..dispatch import Call
 from ..errors import Fault
 from ..modeltypes import NULL, Type
+from ..protocol import ENDLESS
 from . import Exchange, Refused, Reply, fail_task, fault_page, handler, task_of
 from .export import call_of, finish, see
 
@@ -96,16 +97,16 @@ def import_raw_vdi(exchange: Exchange) -> Reply:
 def _new_vdi(exchange: Exchange, form: formats.Format) -> str:
     """Refused with 400 where it is not known how large it is to be, or where."""
     named = exchange.query.get("sr_id") or exchange.query.get("sr_uuid") or ""
-    length = exchange.headers.get("Content-Length", "")
+    length = _length(exchange)
     sr = named if exchange.db.exists("SR", named) else next(iter(exchange.db.find("SR", uuid=named)), NULL)
-    if form.name != "raw" or not length.isdigit() or sr == NULL:
+    if form.name != "raw" or length is None or sr == NULL:
         fault = Fault("VDI_MISSING", sr, "")
         fail_task(exchange, fault)
         raise Refused(400, fault_page(fault))
     see(exchange, [sr])
     plain: dict[str, t.Any] = {"sharable": False, "read_only": False, "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": []}
     call = Call(exchange.world, exchange.machine, exchange.session, "VDI.create", task_of(exchange))
-    fields = {"name_label": NAME, "name_description": "", "type": "user", "virtual_size": int(length)}
+    fields = {"name_label": NAME, "name_description": "", "type": "user", "virtual_size": length}
     return str(call.call("VDI.create", {**plain, **fields, "SR": sr}))
 
 
@@ -135,4 +136,4 @@ def _receive(exchange: Exchange, call: Call, vdi: str, vbd: str, form: formats.F
 
 def _length(exchange: Exchange) -> int | None:
     text = exchange.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdigit() and int(text) < ENDLESS else None

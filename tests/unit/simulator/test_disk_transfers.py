@@ -11,6 +11,7 @@ import http.client
 import io
 import socket
 import ssl
+import struct
 import tarfile
 import typing as t
 
@@ -224,6 +225,21 @@ def test_a_client_that_goes_away_ends_the_transfer(pool: Wire, guest: str) -> No
         assert stream.recv(100)
     assert pool.finished(task)["status"] == "failure"
     until(pool.machine.world, lambda: pool.record("VM", guest)["current_operations"] == {})
+
+
+@pytest.mark.parametrize("path", ["/import", "/import_raw_vdi"])
+def test_an_import_may_come_without_its_length(pool: Wire, guest: str, path: str) -> None:
+    task, vdi = pool("task.create", "i", ""), pool.vdi(size=8 * MIB)
+    frames = struct.pack("<QI", MIB, 5) + b"bytes" + bytes(12)
+    body, query = (export(pool, guest), "") if path == "/import" else (frames, f"&vdi={vdi}&chunked=true")
+    with _connected(pool) as stream:
+        stream.sendall(f"PUT {path}?session_id={pool.session}&task_id={task}{query} HTTP/1.0\r\nHost: x\r\n\r\n".encode() + body)
+        assert stream.recv(12) == b"HTTP/1.0 200"
+        while stream.recv(1000):
+            pass
+    assert pool.finished(task)["error_info"] == []
+    if path == "/import_raw_vdi":
+        assert pool.disks.read(pool.uuid(vdi), MIB, 6) == b"bytes\0"
 
 
 @contextlib.contextmanager
