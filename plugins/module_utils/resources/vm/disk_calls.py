@@ -76,13 +76,11 @@ class Calls:
         return any(target.differs(key) for key in ("name", "description", "size", "sr", "tags", "other_config", "cbt"))
 
     def _changed_drive(self, plan: Plan, subject: Subject, target: Target, disk: Disk) -> Handle:
-        changed = [key for key in ("position", "mode", "bootable", "qos", "keep") if target.differs(key)]
+        changed = [key for key in ("mode", "bootable", "qos", "keep") if target.differs(key)]
         if not changed and not target.differs("sr"):
             return disk.vbd
         drive = subject.device(plan, "VBD", disk.vbd)
         what = f"change the drive of disk {target.name!r} of VM {self.label!r}"
-        if "position" in changed:
-            plan.add("VBD.set_userdevice", drive, str(target.position), what=what)
         if "mode" in changed:
             plan.add("VBD.set_mode", drive, target.words["mode"].upper(), what=what)
         if "bootable" in changed:
@@ -121,6 +119,26 @@ class Calls:
         if bool(target.words.get("cbt")) != had:
             verb = "disable" if had else "enable"
             plan.add(f"VDI.{verb}_cbt", vdi, what=f"{verb} the tracking of changes of disk {target.name!r}")
+
+    def rearrange(self, plan: Plan, subject: Subject, targets: t.Iterable[Target]) -> None:
+        """Disks to their places, one after the other; never two in one place, also if the run is cut off."""
+        moving = [target for target in targets if target.disk and target.differs("position")]
+        drives = {t.cast(Disk, m.disk).position: (subject.device(plan, "VBD", t.cast(Disk, m.disk).vbd), m.name) for m in moving}
+        pending = {t.cast(Disk, m.disk).position: m.position for m in moving}
+        taken = {disks.place_of(vbd) for vbd in subject.vbds.values()} | set(pending.values())
+        while pending:
+            here = next((place for place, to in pending.items() if to not in pending), None)
+            if here is None:  # they go round: one steps aside
+                here = next(iter(pending))
+                aside = disks.free_place(taken, self.label)
+                drives[aside], pending[aside] = drives.pop(here), pending.pop(here)
+                self._put(plan, drives[aside], aside)
+                continue
+            self._put(plan, drives.pop(here), pending.pop(here))
+
+    def _put(self, plan: Plan, drive: tuple[Handle, str], place: int) -> None:
+        what = f"put disk {drive[1]!r} of VM {self.label!r} in place {place}"
+        plan.add("VBD.set_userdevice", drive[0], str(place), what=what)
 
     # new ones ---------------------------------------------------------------------
     def add(self, plan: Plan, subject: Subject, target: Target) -> None:

@@ -48,9 +48,9 @@ def places(
         if chosen[n] is not None:
             continue
         next_disk = making or not (entry.name or entry.uuid)
-        taken = {*drives, *(p for p in (*chosen, *means) if p is not None), *(() if next_disk else there)}
+        taken = {*drives, *(p for p in chosen if p is not None), *(() if next_disk else there)}
         chosen[n] = place = next(p for p in range(len(taken) + 1) if p not in taken)
-        means[n] = place if place in there else None
+        means[n] = place if place in there and place not in means else None
     _refuse_clash(t.cast("list[int]", chosen), means, drives, label)
     _refuse_occupied(t.cast("list[int]", chosen), means, there, label)
     return list(zip(t.cast("list[int]", chosen), means))

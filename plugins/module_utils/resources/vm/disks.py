@@ -217,11 +217,11 @@ class Disks(Part):
         self._warn_of_chains(plan, subject)
         for disk in self.gone:
             self.calls.detach(plan, subject, disk)
-        for target in self.targets:
-            if target.disk:
-                self.calls.adapt(plan, subject, target)
-            else:
-                self.calls.add(plan, subject, target)
+        for target in (target for target in self.targets if target.disk):
+            self.calls.adapt(plan, subject, target)
+        self.calls.rearrange(plan, subject, self.targets)
+        for target in (target for target in self.targets if not target.disk):
+            self.calls.add(plan, subject, target)
         wanted = {target.position for target in self.targets if not target.disk and not target.vdi}
         for place, vdi in self.calls.begun(subject).items():
             if place not in wanted:
