@@ -10,7 +10,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   description:
-    description: A description.
+    description: A description. A VM made from a template starts without one.
     type: str
   tags:
     description: Its tags, taken whole. An empty list removes all.

@@ -129,9 +129,15 @@ class Vm(Resource):
 
     def _wanted(self, have: t.Mapping[str, t.Any], subject: Subject) -> dict[str, t.Any]:
         want = self.table.desire(have, self.params, self.objects)
+        if self._from_template(subject) and self.params.get("description") is None:
+            want["description"] = ""  # the template's tells of the template
         for part in (self.power, *self.parts):
             want.update(part.desire({option: have.get(option) for option in part.options}, subject))
         return want
+
+    def _from_template(self, subject: Subject) -> bool:
+        source = subject.source
+        return bool(source and source["is_a_template"] and not source["is_a_snapshot"])
 
     def set_key(self, plan: Plan, subject: Subject, field: str, key: str, value: str | None, *, there: bool) -> None:
         """One key of a map: set, replaced, or removed (None). there: it has a value now."""
