@@ -15,6 +15,7 @@ import typing as t
 from . import hosts
 from .capacity import guests, is_older, memory_free, memory_needed
 from .hosts import readable_size
+from .reasons import Named, Reason, Reasons, name
 from .refs import NULL, Objects, Record
 
 POOL_MIGRATE, MIGRATE_SEND = "pool_migrate", "migrate_send"
@@ -24,25 +25,6 @@ LIVE = ("Running", "Paused")
 LEAVING = ("evacuate", "reboot", "shutdown")  # what a host does that excludes taking guests
 LICENCES = {POOL_MIGRATE: ("restrict_xen_motion", "Xen_motion"), MIGRATE_SEND: ("restrict_storage_xen_motion", "Storage_motion")}
 AGENT = "Install the guest tools, or set force: true when the guest is known to bear it."
-
-
-class Reason(t.NamedTuple):
-    """One obstacle: XenAPI's code for it, a sentence that names the object, what to do; cd: the drive whose ejection cures it."""
-
-    code: str
-    text: str
-    remedy: str
-    cd: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.text} {self.remedy}".rstrip()
-
-
-Reasons = t.Iterator[Reason]
-
-
-def name(vm: Record) -> str:
-    return f"VM {vm['name_label'] or vm['uuid']!r}"
 
 
 def runs_hvm(vm: Record) -> bool:
@@ -128,7 +110,7 @@ def drives(objects: Objects, vm: Record) -> dict[str, Record]:
 # the host ---------------------------------------------------------------------
 def refuses(theirs: Objects, host: str, vm: Record, *, force: bool = False, with_memory: bool = True) -> list[Reason]:
     """Why a host, of any pool, cannot take the VM, storage and networks left out."""
-    record, label = theirs.get("host", host), f"Host {hosts.name_of(theirs, host)!r}"
+    record, label = theirs.get("host", host), Named(theirs, "host", host)
     checks = [_down(theirs, host, record, label), _hardware(record, label, vm)]
     if not force:
         checks.append(_cpu(record, label, vm))
@@ -137,34 +119,36 @@ def refuses(theirs: Objects, host: str, vm: Record, *, force: bool = False, with
     return list(itertools.chain.from_iterable(checks))
 
 
-def _down(theirs: Objects, host: str, record: Record, label: str) -> Reasons:
+def _down(theirs: Objects, host: str, record: Record, label: Named) -> Reasons:
     if not hosts.is_live(theirs, host):
-        yield Reason("HOST_NOT_LIVE", f"{label} is down.", "Switch it on or choose another host.")
+        yield Reason("HOST_NOT_LIVE", f"Host {label} is down.", "Switch it on or choose another host.")
     elif not record["enabled"]:
-        yield Reason("HOST_DISABLED", f"{label} is in maintenance.", "Enable it (xen_host with enabled: true) or choose another host.")
+        yield Reason("HOST_DISABLED", f"Host {label} is in maintenance.", "Enable it (xen_host with enabled: true) or choose another host.")
     leaving = sorted(set(record["current_operations"].values()) & set(LEAVING))
     if leaving:
         yield Reason(
-            "OTHER_OPERATION_IN_PROGRESS", f"{label} is busy with {', '.join(leaving)}.", "Run the task again when it has finished."
+            "OTHER_OPERATION_IN_PROGRESS", f"Host {label} is busy with {', '.join(leaving)}.", "Run the task again when it has finished."
         )
 
 
-def _hardware(record: Record, label: str, vm: Record) -> Reasons:
+def _hardware(record: Record, label: Named, vm: Record) -> Reasons:
     version, known = vm.get("hardware_platform_version"), record.get("virtual_hardware_platform_versions")
     if known and version is not None and int(version) not in [int(v) for v in known]:
         yield Reason("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION",
-                     f"{label} lacks the virtual hardware of version {version} that {name(vm)} has.", "Upgrade the host.")  # fmt: skip
+                     f"Host {label} lacks the virtual hardware of version {version} that {name(vm)} has.", "Upgrade the host.")  # fmt: skip
     capabilities = [c for c in record["capabilities"] if c]
     if runs_hvm(vm) and capabilities and not any(c.startswith("hvm") for c in capabilities):
-        yield Reason("VM_HVM_REQUIRED", f"{label} has no hardware virtualisation, which {name(vm)} needs.", "Turn it on in the firmware.")
+        yield Reason(
+            "VM_HVM_REQUIRED", f"Host {label} has no hardware virtualisation, which {name(vm)} needs.", "Turn it on in the firmware."
+        )
     cpus, wanted = int(record["cpu_info"].get("cpu_count", 0)), int(vm["VCPUs_at_startup"])
     if cpus and wanted > cpus and vm["platform"].get("vcpu-unrestricted") != "true":
         yield Reason(
-            "HOST_NOT_ENOUGH_PCPUS", f"{label} has {cpus} CPUs, {name(vm)} has {wanted}.", "Give the VM fewer or choose another host."
+            "HOST_NOT_ENOUGH_PCPUS", f"Host {label} has {cpus} CPUs, {name(vm)} has {wanted}.", "Give the VM fewer or choose another host."
         )
 
 
-def _cpu(record: Record, label: str, vm: Record) -> Reasons:
+def _cpu(record: Record, label: Named, vm: Record) -> Reasons:
     """A domain keeps the features it was booted with: 32-bit words in hexadecimal, missing ones are zero."""
     if vm["power_state"] == "Halted":
         return
@@ -172,21 +156,21 @@ def _cpu(record: Record, label: str, vm: Record) -> Reasons:
     remedy = "Move it while it is halted, or restart it after all hosts have joined the pool."
     if flags.get("vendor") and offer.get("vendor") and flags["vendor"] != offer["vendor"]:
         yield Reason("VM_INCOMPATIBLE_WITH_THIS_HOST",
-                     f"{label} has CPUs of {offer['vendor']}, {name(vm)} was started on one of {flags['vendor']}.", remedy)  # fmt: skip
+                     f"Host {label} has CPUs of {offer['vendor']}, {name(vm)} was booted on one of {flags['vendor']}.", remedy)  # fmt: skip
         return
     wanted, offered = flags.get("features", ""), offer.get("features_hvm" if runs_hvm(vm) else "features_pv", "")
     if not (wanted and offered):
         return
     words = itertools.zip_longest(wanted.split("-"), offered.split("-"), fillvalue="0")
     if any(int(want or "0", 16) & ~int(have or "0", 16) for want, have in words):
-        yield Reason("VM_INCOMPATIBLE_WITH_THIS_HOST", f"{label} lacks CPU features that {name(vm)} was started with.", remedy)
+        yield Reason("VM_INCOMPATIBLE_WITH_THIS_HOST", f"Host {label} lacks CPU features that {name(vm)} was started with.", remedy)
 
 
-def _memory(theirs: Objects, host: str, label: str, vm: Record) -> Reasons:
+def _memory(theirs: Objects, host: str, label: Named, vm: Record) -> Reasons:
     needed, free = memory_needed(vm), memory_free(theirs, host)
     if needed > free:
         yield Reason("HOST_NOT_ENOUGH_FREE_MEMORY",
-                     f"{label} has {readable_size(free)} of memory free, {name(vm)} needs {readable_size(needed)}.",
+                     f"Host {label} has {readable_size(free)} of memory free, {name(vm)} needs {readable_size(needed)}.",
                      "Make room there, lower the VM's memory or choose another host.")  # fmt: skip
 
 
@@ -198,7 +182,6 @@ def lacks(objects: Objects, ref: str, host: str, *, moved: t.Collection[str] = (
         _versions(objects, vm, host),
         _storage(objects, vm, host, moved, ejects),
         _networks(objects, vm, host),
-        _ha(objects, vm, host),
     ]
     return list(itertools.chain.from_iterable(checks))
 
@@ -213,42 +196,45 @@ def _versions(objects: Objects, vm: Record, host: str) -> Reasons:
 
 def plugged(objects: Objects, sr: str, host: str) -> bool:
     """Whether a host has an SR attached."""
-    return any(pbd["SR"] == sr and pbd["host"] == host and pbd["currently_attached"] for pbd in objects.all("PBD").values())
+    pbds = objects.all("PBD")
+    return any(pbds[ref]["host"] == host and pbds[ref]["currently_attached"] for ref in objects.get("SR", sr)["PBDs"] if ref in pbds)
 
 
 def _storage(objects: Objects, vm: Record, host: str, moved: t.Collection[str], ejects: bool) -> Reasons:
-    where, vdis = f"which host {hosts.name_of(objects, host)!r} does not have", objects.all("VDI")
+    target, vdis = Named(objects, "host", host), objects.all("VDI")
     for ref, vbd in drives(objects, vm).items():
         if vbd["VDI"] not in vdis or vbd["VDI"] in moved or plugged(objects, sr := vdis[vbd["VDI"]]["SR"], host):
             continue
-        label = objects.label("SR", sr)
+        label = Named(objects, "SR", sr)
         if vbd["type"] == "CD" and not ejects:
             disc = vdis[vbd["VDI"]]["name_label"]
-            yield Reason("VM_REQUIRES_SR", f"The drive of {name(vm)} holds {disc!r} of SR {label!r}, {where}.",
+            yield Reason("VM_REQUIRES_SR", f"The drive of {name(vm)} holds {disc!r} of SR {label}, which host {target} does not have.",
                          "Eject it, or set eject_cd: true.", ref)  # fmt: skip
         elif vbd["type"] != "CD":
-            yield Reason("VM_REQUIRES_SR", f"Disk {vbd['userdevice']} of {name(vm)} is in SR {label!r}, {where}.",
+            yield Reason("VM_REQUIRES_SR", f"Disk {vbd['userdevice']} of {name(vm)} is in SR {label}, which host {target} does not have.",
                          "Say with sr or disks where it is to go.")  # fmt: skip
     image = vdis.get(vm["suspend_VDI"])
     if vm["power_state"] == "Suspended" and image and not plugged(objects, image["SR"], host):
         yield Reason(
-            "VM_REQUIRES_SR", f"The memory image of {name(vm)} is in SR {objects.label('SR', image['SR'])!r}, {where}.", "Resume it first."
+            "VM_REQUIRES_SR",
+            f"The memory image of {name(vm)} is in SR {objects.label('SR', image['SR'])!r}, which host {target} does not have.",
+            "Resume it first.",
         )
 
 
 def _networks(objects: Objects, vm: Record, host: str) -> Reasons:
-    label, pifs = f"Host {hosts.name_of(objects, host)!r}", objects.all("PIF")
+    label, pifs = Named(objects, "host", host), objects.all("PIF")
     for network in dict.fromkeys(objects.get("VIF", vif)["network"] for vif in vm["VIFs"]):
-        record, shown = objects.get("network", network), objects.label("network", network)
+        record, shown = objects.get("network", network), Named(objects, "network", network)
         here = [pifs[pif] for pif in record["PIFs"] if pif in pifs and pifs[pif]["host"] == host]
         if any(pif["bond_slave_of"] != NULL for pif in here):
-            yield Reason("HOST_CANNOT_ATTACH_NETWORK", f"{label} uses its interface on network {shown!r} in a bond; {name(vm)} is on it.",
+            yield Reason("HOST_CANNOT_ATTACH_NETWORK", f"Host {label} has its interface on network {shown} in a bond; {name(vm)} is on it.",
                          "Put the VM on the network of the bond.")  # fmt: skip
         elif record["PIFs"] and not here:
-            yield Reason("VM_REQUIRES_NETWORK", f"{label} is not connected to network {shown!r}, which {name(vm)} is on.",
+            yield Reason("VM_REQUIRES_NETWORK", f"Host {label} is not connected to network {shown}, which {name(vm)} is on.",
                          "Connect it (xen_network) or choose another host.")  # fmt: skip
         elif not record["PIFs"] and record["other_config"].get("assume_network_is_shared") != "true" and _used_off(objects, network, host):
-            yield Reason("VM_REQUIRES_NETWORK", f"Network {shown!r} of {name(vm)} is internal and in use on another host.",
+            yield Reason("VM_REQUIRES_NETWORK", f"Network {shown} of {name(vm)} is internal and in use on another host.",
                          "Detach it, or set assume_network_is_shared=true in the network's other_config.")  # fmt: skip
 
 
@@ -257,9 +243,12 @@ def is_protected(vm: Record) -> bool:
     return bool(vm["ha_always_run"]) and vm["ha_restart_priority"] == "restart"
 
 
-def _ha(objects: Objects, vm: Record, host: str) -> Reasons:
-    """Were that host to fail, the others would have to hold its protected VMs. Where this is broken already, xapi lets VMs move."""
-    pool = hosts.pool_of(objects)[1]
+def overcommits(objects: Objects, ref: str, host: str) -> Reasons:
+    """What high availability has against a move: were that host to fail, the others would have to hold its protected VMs.
+
+    Where this is broken already, xapi lets VMs move.
+    """
+    pool, vm = hosts.pool_of(objects)[1], objects.get("VM", ref)
     exempt = pool["ha_overcommitted"] or pool["ha_allow_overcommit"] or int(pool["ha_host_failures_to_tolerate"]) < 1
     if not pool["ha_enabled"] or exempt or not is_protected(vm) or vm["resident_on"] in (NULL, host):
         return
@@ -283,7 +272,7 @@ def _used_off(objects: Objects, network: str, host: str) -> bool:
 
 def cannot_carry(theirs: Objects, host: str, network: str) -> list[Reason]:
     """Why a migration to a host cannot go over a network of its pool."""
-    label, shown, pifs = f"Host {hosts.name_of(theirs, host)!r}", theirs.label("network", network), theirs.all("PIF")
+    label, shown, pifs = Named(theirs, "host", host), Named(theirs, "network", network), theirs.all("PIF")
     here = [pifs[pif] for pif in theirs.get("network", network)["PIFs"] if pif in pifs and pifs[pif]["host"] == host]
     code, told = "", ""
     if not here:
@@ -292,4 +281,6 @@ def cannot_carry(theirs: Objects, host: str, network: str) -> list[Reason]:
         code, told = "REQUIRED_PIF_IS_UNPLUGGED", "has its interface unplugged"
     elif not (here[0]["IP"] or any(here[0].get("IPv6", ()))):
         code, told = "INTERFACE_HAS_NO_IP", "has no address there"
-    return [Reason(code, f"Network {shown!r} cannot carry the migration: {label} {told}.", "Give it an address (xen_pif).")] if code else []
+    return (
+        [Reason(code, f"Network {shown} cannot carry the migration: Host {label} {told}.", "Give it an address (xen_pif).")] if code else []
+    )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import heapq
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -82,13 +83,14 @@ class _State:
         self._put(vm, move.target, 1)
         self.vms[vm.name] = replace(vm, host=move.target)
 
-    def score(self, host: str, vm: Vm | None = None, sign: int = 0) -> float:
-        """Of a host, with a VM more or less."""
-        limits, memory, vcpus = self.hosts[host], self.memory[host], self.vcpus[host]
-        if vm:
-            memory, vcpus = memory + sign * vm.memory, vcpus + sign * vm.vcpus
-        total = self.weights.memory + self.weights.vcpus
-        return (self.weights.memory * memory / max(1, limits.memory) + self.weights.vcpus * vcpus / max(1, limits.vcpus)) / total
+    def score(self, host: str) -> float:
+        return self.adds(host, self.memory[host], self.vcpus[host])
+
+    def adds(self, host: str, memory: int, vcpus: int) -> float:
+        """What that much makes of a host's score."""
+        limits, weights = self.hosts[host], self.weights
+        share = weights.memory * memory / max(1, limits.memory) + weights.vcpus * vcpus / max(1, limits.vcpus)
+        return share / (weights.memory + weights.vcpus)
 
     def valid(self, vm: Vm, target: str) -> bool:
         """Whether it may go there, fits, and is with no more members of its groups than before."""
@@ -126,7 +128,7 @@ def plan(hosts: t.Iterable[Host], vms: t.Iterable[Vm], weights: Weights, *, thre
         scores = {host: state.score(host) for host in state.hosts}
         if imbalance(scores.values()) < threshold:
             break
-        best = next((move for move in _useful(state, scores) if _narrows(state, scores, move)), None)
+        best = next((move for move in _useful(state, scores) if _fits(state, scores, move)), None)
         if best is None:
             break
         state.move(best)
@@ -134,28 +136,42 @@ def plan(hosts: t.Iterable[Host], vms: t.Iterable[Vm], weights: Weights, *, thre
     return _direct(moves, lambda: _State(hosts, vms, weights))
 
 
-def _useful(state: _State, scores: dict[str, float]) -> list[Move]:
-    """Valid moves that make the loads more alike (less variance), the most useful first, then the smallest VM."""
+def _useful(state: _State, scores: dict[str, float]) -> t.Iterator[Move]:
+    """Moves that make the loads more alike (less variance), the most useful first, then the smallest VM."""
     count, total = len(scores), sum(scores.values())
     found: list[tuple[float, int, Move]] = []
-    for vm in state.vms.values():
+    for vm in _kinds(state):
         source = scores[vm.host]
-        less = state.score(vm.host, vm, -1)
+        lost = state.adds(vm.host, vm.memory, vm.vcpus)
         for target in vm.targets:
-            if not (target in scores and source > scores[target] and state.valid(vm, target)):
+            if scores.get(target, source) >= source:
                 continue
-            more = state.score(target, vm, 1)
-            change = less + more - source - scores[target]
-            squares = less**2 + more**2 - source**2 - scores[target] ** 2
-            gain = ((total + change) ** 2 - total**2) / count - squares
+            won = state.adds(target, vm.memory, vm.vcpus)
+            squares = lost * (lost - 2 * source) + won * (won + 2 * scores[target])
+            gain = (won - lost) * (won - lost + 2 * total) / count - squares
             if gain > LEAST_GAIN:
                 found.append((-gain, vm.memory, Move(vm.name, vm.host, target)))
-    return [move for _gain, _memory, move in sorted(found)]
+    heapq.heapify(found)
+    while found:
+        yield heapq.heappop(found)[2]
 
 
-def _narrows(state: _State, scores: dict[str, float], move: Move) -> bool:
+def _kinds(state: _State) -> t.Iterable[Vm]:
+    """Of VMs that are alike and in the same place the first by name; another of them would do no better."""
+    kinds: dict[tuple[t.Any, ...], Vm] = {}
+    for vm in state.vms.values():
+        kinds.setdefault((vm.host, vm.memory, vm.vcpus, vm.targets, vm.apart), vm)
+    return kinds.values()
+
+
+def _fits(state: _State, scores: dict[str, float], move: Move) -> bool:
+    """Whether it is valid, and makes the widest gap no wider."""
     vm = state.vms[move.vm]
-    after = {**scores, move.source: state.score(move.source, vm, -1), move.target: state.score(move.target, vm, 1)}
+    if not state.valid(vm, move.target):
+        return False
+    less = scores[move.source] - state.adds(move.source, vm.memory, vm.vcpus)
+    more = scores[move.target] + state.adds(move.target, vm.memory, vm.vcpus)
+    after = {**scores, move.source: less, move.target: more}
     return imbalance(after.values()) <= imbalance(scores.values()) + LEAST_GAIN
 
 

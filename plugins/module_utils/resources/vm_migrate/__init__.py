@@ -14,8 +14,8 @@ from ... import capacity, hosts, movable, tasks
 from ...client import Session
 from ...errors import ApiError, InvalidChange, NotFound, XenError
 from ...fields import Table
-from ...movable import Reason
 from ...plan import Operation, Plan
+from ...reasons import Reason, name
 from ...refs import NULL, Objects, Record
 from ...resource import Found, Resource
 from . import cross, disks, words
@@ -66,7 +66,7 @@ class VmMigrate(Resource):
         found = self._here()
         if found and set(found.record["current_operations"].values()) & set(movable.MOVING):
             ref = found.ref
-            tasks.wait_until(f"{movable.name(found.record)} to end the migration it is in", lambda: self._rests(ref),
+            tasks.wait_until(f"{name(found.record)} to end the migration it is in", lambda: self._rests(ref),
                              timeout=self.params["wait_timeout"])  # fmt: skip
             self.objects.forget()
             self.theirs.forget()
@@ -132,7 +132,7 @@ class VmMigrate(Resource):
                 raise self._refusal(found, move, reasons)
             move.steps(plan)
         elif self.params["host"] and not move.running:
-            plan.warnings.append(f"{movable.name(found.record)} runs on no host; where it starts is told by its affinity.")
+            plan.warnings.append(f"{name(found.record)} runs on no host; where it starts is told by its affinity.")
         plan.warnings += move.warnings
         return plan
 
@@ -142,14 +142,14 @@ class VmMigrate(Resource):
         if wanted != NULL and found.record["resident_on"] not in (NULL, wanted) and not self.params["copy"]:
             now = hosts.name_of(self.theirs, found.record["resident_on"])
             raise InvalidChange(
-                f"{movable.name(found.record)} is in the other pool already, on host {now!r}.",
+                f"{name(found.record)} is in the other pool already, on host {now!r}.",
                 hint="Move it there with a task of its own that logs in to that pool.",
             )
 
     def _refusal(self, found: Found, move: Move, reasons: t.Sequence[Reason]) -> InvalidChange:
         told = " ".join(str(reason) for reason in reasons)
         return InvalidChange(
-            f"{movable.name(found.record)} cannot {'be copied' if self.params['copy'] else 'move'}{move.where()}: {told}",
+            f"{name(found.record)} cannot {'be copied' if self.params['copy'] else 'move'}{move.where()}: {told}",
             code=reasons[0].code,
             facts={"reasons": words.told(reasons)},
         )

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import capacity, hosts, movable
+from ... import capacity, hosts
 from ...client import Session
 from ...errors import Ambiguous, InvalidChange, NotFound
-from ...movable import Reason, Reasons
+from ...reasons import Reason, Reasons, name
 from ...refs import Objects, Record
 
 
@@ -77,9 +77,7 @@ def _seed(vm: Record, theirs: Objects, *, copy: bool) -> Reasons:
 
 def _copied(vm: Record, *, copy: bool) -> Reasons:
     if copy and vm["power_state"] != "Halted":
-        yield Reason(
-            "VM_BAD_POWER_STATE", f"{movable.name(vm)} is {vm['power_state'].lower()}; only a halted VM is copied.", "Shut it down first."
-        )
+        yield Reason("VM_BAD_POWER_STATE", f"{name(vm)} is {vm['power_state'].lower()}; only a halted VM is copied.", "Shut it down first.")
 
 
 def target_host(session: Session, theirs: Objects, text: str | None) -> str:

@@ -10,7 +10,7 @@ import typing as t
 from ... import movable
 from ...errors import Ambiguous, InvalidChange, NotFound
 from ...hosts import pool_of, readable_size
-from ...movable import Reason, Reasons
+from ...reasons import Reason, Reasons, name
 from ...refs import Objects, Record
 
 MAP = t.Mapping[str, str]
@@ -105,7 +105,7 @@ def obstacles(ours: Objects, vm: Record, moved: t.Mapping[str, str], theirs: Obj
 
 
 def _disk(ours: Objects, vm: Record, disk: Disk) -> Reasons:
-    label, record = f"Disk {disk.device} of {movable.name(vm)}", disk.record
+    label, record = f"Disk {disk.device} of {name(vm)}", disk.record
     if record.get("cbt_enabled"):
         yield Reason("VDI_CBT_ENABLED", f"{label} has changed block tracking on.", "Turn it off (xen_vdi with cbt_enabled: false).")
     if "key_hash" in record["sm_config"]:
@@ -114,7 +114,7 @@ def _disk(ours: Objects, vm: Record, disk: Disk) -> Reasons:
         yield Reason("VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION", f"{label} is reset at each boot.", "Set its on_boot to persist.")
     vbds, vms = ours.all("VBD"), ours.all("VM")
     users = [vms[vbds[vbd]["VM"]] for vbd in record["VBDs"] if vbd in vbds and vbds[vbd]["VM"] in vms]
-    if others := sorted({movable.name(u) for u in users if u["uuid"] != vm["uuid"] and not u["is_a_snapshot"]}):
+    if others := sorted({name(u) for u in users if u["uuid"] != vm["uuid"] and not u["is_a_snapshot"]}):
         yield Reason("VDI_IN_USE", f"{label} is attached to {', '.join(others)} as well.", "Detach it there first.")
 
 
@@ -142,7 +142,7 @@ def _target(ours: Objects, theirs: Objects, sr: str, host: str, vm: Record) -> R
     protected = movable.is_protected(vm) and pool_of(ours)[1]["ha_enabled"]
     if theirs is ours and protected and not record["shared"]:
         yield Reason("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED",
-                     f"{movable.name(vm)} is protected by high availability, and SR {label!r} is not shared.",
+                     f"{name(vm)} is protected by high availability, and SR {label!r} is not shared.",
                      "Choose a shared SR, or end the VM's protection.")  # fmt: skip
 
 
@@ -162,10 +162,10 @@ def _old_release(ours: Objects, vm: Record, rows: t.Sequence[Disk]) -> Reasons:
     if not major.isdecimal() or int(major) >= OLD_PLATFORM:
         return
     if len(vm["snapshots"]) > OLD_SNAPSHOTS:
-        yield Reason("VM_HAS_TOO_MANY_SNAPSHOTS", f"{movable.name(vm)} has {len(vm['snapshots'])} snapshots; "
+        yield Reason("VM_HAS_TOO_MANY_SNAPSHOTS", f"{name(vm)} has {len(vm['snapshots'])} snapshots; "
                      f"this release moves the storage of VMs with one at most.", "Delete the others first.")  # fmt: skip
     if len(rows) > OLD_DISKS:
-        yield Reason("OPERATION_NOT_ALLOWED", f"{movable.name(vm)} has {len(rows)} disks to move; this release moves six at most.",
+        yield Reason("OPERATION_NOT_ALLOWED", f"{name(vm)} has {len(rows)} disks to move; this release moves six at most.",
                      "Move some of them while it is halted.")  # fmt: skip
 
 
@@ -173,5 +173,5 @@ def _too_many(ours: Objects, vm: Record) -> Reasons:
     others = [v for v in ours.all("VM").values() if v["resident_on"] == vm["resident_on"] and v["uuid"] != vm["uuid"]]
     running = sum("migrate_send" in v["current_operations"].values() for v in others)
     if vm["resident_on"] in ours.all("host") and running >= AT_ONCE:
-        yield Reason("TOO_MANY_STORAGE_MIGRATES", f"{running} storage migrations are running on the host of {movable.name(vm)}.",
+        yield Reason("TOO_MANY_STORAGE_MIGRATES", f"{running} storage migrations are running on the host of {name(vm)}.",
                      "Run the task again when one has finished.")  # fmt: skip

@@ -10,8 +10,9 @@ import typing as t
 from ... import hosts, movable
 from ...client import Session
 from ...errors import ApiError, NotFound
-from ...movable import MIGRATE_SEND, POOL_MIGRATE, Reason
+from ...movable import MIGRATE_SEND, POOL_MIGRATE
 from ...plan import Plan
+from ...reasons import Reason, name
 from ...refs import NULL, Objects, Record
 from ...resource import Found
 from . import cross, disks, words
@@ -93,7 +94,7 @@ class Move:
         """All that records tell, without what the task may cure; if there is nothing, what xapi says when asked."""
         reasons = movable.stays(self.ours, self.ref, self.operation, force=self.force) if self.sends or self.moved or self.relocates else []
         if self.across and not self.host:
-            reasons.append(Reason("VM_REQUIRES_SR", f"No host has all the SRs that {movable.name(self.vm)} would need.",
+            reasons.append(Reason("VM_REQUIRES_SR", f"No host has all the SRs that {name(self.vm)} would need.",
                                   "Choose SRs that one host has."))  # fmt: skip
         elif self.relocates or self.other or self.across:
             reasons += movable.refuses(self.theirs, self.host, self.vm, force=self.force, with_memory=self.running)
@@ -104,6 +105,7 @@ class Move:
             reasons += unreached
         elif self.relocates:
             reasons += movable.lacks(self.ours, self.ref, self.host, moved=self.moved, ejects=self.sends)
+            reasons += movable.overcommits(self.ours, self.ref, self.host)
         else:
             reasons += self._out_of_reach()
         if self.moved:
@@ -155,7 +157,7 @@ class Move:
 
     # calls --------------------------------------------------------------------------
     def steps(self, plan: Plan) -> None:
-        label = movable.name(self.vm)
+        label = name(self.vm)
         for reason in self.discs:
             plan.add("VBD.eject", reason.cd, what=f"take the disc out of the drive of {label}")
         if self.discs:

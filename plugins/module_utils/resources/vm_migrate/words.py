@@ -9,7 +9,7 @@ import contextlib
 import typing as t
 
 from ...errors import ApiError
-from ...movable import Reason
+from ...reasons import Reason
 from ...refs import Objects
 
 # code: (what it says, what to do); {} stand for the parameters

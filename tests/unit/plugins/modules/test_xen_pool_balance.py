@@ -119,6 +119,18 @@ def test_vcpus_are_evened_when_asked_for(lab: Lab, run: Run) -> None:
     assert run("xen_pool_balance", check=True, by="both", threshold=1)["balance"]["imbalance"] < 100
 
 
+def test_guests_that_could_not_be_restarted_stay(lab: Lab, run: Run) -> None:
+    for vm in crowd(lab, 4):
+        lab.bend("VM", vm, ha_restart_priority="restart", ha_always_run=True)
+    lab.bend("pool", lab("pool.get_all")[0], ha_enabled=True, ha_host_failures_to_tolerate=1)
+    assert len(run("xen_pool_balance", check=True)["moves"]) == 2
+    lab.bend("VM", lab.running("db1", "xcp01", memory=GIB), ha_restart_priority="restart", ha_always_run=True)
+    metrics = lab("host.get_metrics", lab.host("xcp00"))
+    spare = int(lab("host.compute_free_memory", lab.host("xcp00")))
+    lab.bend("host_metrics", metrics, memory_total=int(lab("host_metrics.get_memory_total", metrics)) - spare)
+    assert run("xen_pool_balance", check=True)["moves"] == []
+
+
 # faults ------------------------------------------------------------------------------
 @pytest.mark.parametrize("parallel", [1, 2])
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
