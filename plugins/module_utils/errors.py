@@ -31,6 +31,8 @@ HINTS: dict[str, str] = {
     "OPERATION_BLOCKED": "Somebody blocked the operation for this VM (blocked_operations).",
     "SR_BACKEND_FAILURE_44": "The SR is full: remove disks or snapshots, or choose another SR.",
     "SR_BACKEND_FAILURE_109": "The chain of images is too long: make a full copy, move the disk to another SR, or delete snapshots.",
+    "VM_REVERT_FAILED": "The VM is halted, with its disks as they were; the host's log tells why. The task may be run again.",
+    "OPERATION_PARTIALLY_FAILED": "The VMs it names did not get there; try with one of them to learn why.",
     "VDI_IN_USE": "A virtual disk of it is in use by a running VM.",
 }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 GIB = 1 << 30
@@ -72,3 +73,10 @@ class Guests:
     def used(self, sr: str) -> int:
         """Bytes taken of an SR."""
         return int(self.record(self.sr(sr), "SR")["physical_utilisation"])
+
+    def wait_for_tools(self, *names: str) -> None:
+        """Until the guests can be asked to shut down."""
+        end = time.monotonic() + 20
+        while any("clean_shutdown" not in self.named(name)["allowed_operations"] for name in names):
+            assert time.monotonic() < end, "the tools did not start"
+            time.sleep(0.05)

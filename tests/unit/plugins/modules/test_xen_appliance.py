@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, NotFound, XenError
+from ansible_collections.domzero.xen.plugins.module_utils.errors import ApiError, InvalidChange, NotFound, Timeout, XenError
 
 from .guest_lab import NULL, Guests
 
@@ -127,3 +127,22 @@ def test_wherever_a_task_is_cut_off_it_ends_the_same(how: str, simulator: Run, s
         assert run("xen_appliance", **SHOP, power_state="running")["changed"] is False
         assert len(lab.db.all("VM_appliance")) == 1
         assert states(lab) == {"Running"}
+
+
+@pytest.mark.parametrize("speed", [0, 20])
+def test_what_does_not_hear_is_named_or_switched_off(simulator: Run, session_to: Run, run: Run, speed: int) -> None:
+    """At once, and when nobody wants to wait any longer."""
+    sim = simulator(1, speed=speed)
+    lab = Guests(sim, session_to(sim))
+    for name in ("web", "deaf"):
+        lab.vm(name, "root")
+    deaf = lab.db.one("VM", name_label="deaf")
+    lab.call("VM.add_to_xenstore_data", deaf, "vm-data/sim-shutdown", "ignore")
+    vms = [{"vm": "web", "order": 1}, {"vm": "deaf"}]
+    run("xen_appliance", name="shop", vms=vms, power_state="running")
+    lab.wait_for_tools("web", "deaf")
+    with pytest.raises((ApiError, Timeout), match="Could not shut appliance 'shop' down"):
+        run("xen_appliance", name="shop", power_state="halted", shutdown_timeout=1)
+    assert lab.record(deaf)["power_state"] == "Running"
+    done = run("xen_appliance", name="shop", power_state="halted", shutdown_timeout=1, force=True)
+    assert done["appliance"]["power_state"] == "halted"
