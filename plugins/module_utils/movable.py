@@ -197,7 +197,7 @@ def _versions(objects: Objects, vm: Record, host: str) -> Reasons:
 def plugged(objects: Objects, sr: str, host: str) -> bool:
     """Whether a host has an SR attached."""
     pbds = objects.all("PBD")
-    return any(pbds[ref]["host"] == host and pbds[ref]["currently_attached"] for ref in objects.get("SR", sr)["PBDs"] if ref in pbds)
+    return any(pbds[ref]["SR"] == sr and pbds[ref]["currently_attached"] for ref in objects.get("host", host)["PBDs"] if ref in pbds)
 
 
 def _storage(objects: Objects, vm: Record, host: str, moved: t.Collection[str], ejects: bool) -> Reasons:
@@ -226,7 +226,7 @@ def _networks(objects: Objects, vm: Record, host: str) -> Reasons:
     label, pifs = Named(objects, "host", host), objects.all("PIF")
     for network in dict.fromkeys(objects.get("VIF", vif)["network"] for vif in vm["VIFs"]):
         record, shown = objects.get("network", network), Named(objects, "network", network)
-        here = [pifs[pif] for pif in record["PIFs"] if pif in pifs and pifs[pif]["host"] == host]
+        here = [pifs[pif] for pif in objects.get("host", host)["PIFs"] if pif in pifs and pifs[pif]["network"] == network]
         if any(pif["bond_slave_of"] != NULL for pif in here):
             yield Reason("HOST_CANNOT_ATTACH_NETWORK", f"Host {label} has its interface on network {shown} in a bond; {name(vm)} is on it.",
                          "Put the VM on the network of the bond.")  # fmt: skip
@@ -273,7 +273,7 @@ def _used_off(objects: Objects, network: str, host: str) -> bool:
 def cannot_carry(theirs: Objects, host: str, network: str) -> list[Reason]:
     """Why a migration to a host cannot go over a network of its pool."""
     label, shown, pifs = Named(theirs, "host", host), Named(theirs, "network", network), theirs.all("PIF")
-    here = [pifs[pif] for pif in theirs.get("network", network)["PIFs"] if pif in pifs and pifs[pif]["host"] == host]
+    here = [pifs[pif] for pif in theirs.get("host", host)["PIFs"] if pif in pifs and pifs[pif]["network"] == network]
     code, told = "", ""
     if not here:
         code, told = "PIF_NOT_PRESENT", "is not connected to it"
