@@ -27,6 +27,7 @@ MOVED = f"{PREFIX}moved_from"  # the uuids it had in other SRs, separated by com
 IMPORTED = f"{PREFIX}imported"  # SHA-256 of the file its content came from
 IMPORTING = f"{PREFIX}importing"  # the same, while it comes
 FOR_VM = f"{PREFIX}for/"  # with the place: uuid of the VM it was made for, until it is attached
+PLUGGING = f"{PREFIX}plugging"  # of a VBD: it is to be plugged at once
 CONFIG_DRIVE = f"{PREFIX}config_drive"  # a disk that holds nothing but a guest's first configuration: its VM looks after it
 
 PLACES = range(255)  # xen-api: xapi_vbd_helpers.ml

@@ -14,7 +14,7 @@ from ...fields import Field, Table
 from ...plan import Plan
 from ...refs import NULL, Objects, Record
 from ...storage import Storage
-from .disk_words import Disk, Words, qos_wire
+from .disk_words import Disk, Words, qos_wire, words_of_vdi
 from .part import Handle, Subject
 
 NAMES = Table("VDI", (Field("name_label", "name"), Field("name_description", "description"), Field("tags", "tags", "tags")))
@@ -54,6 +54,7 @@ class Calls:
     # there already ----------------------------------------------------------------
     def adapt(self, plan: Plan, subject: Subject, target: Target) -> None:
         disk = t.cast(Disk, target.disk)
+        self._finish_plugging(plan, subject, target, disk)
         if target.words == disk.words and not self._left(subject, disk):
             return
         drive = self._changed_drive(plan, subject, target, disk)
@@ -65,6 +66,17 @@ class Calls:
         self._disk_settings(plan, target, disk, vdi)
         for key in self._left(subject, disk):
             disks.mark(plan, disk.vdi, key, None, True, target.name)
+
+    def _finish_plugging(self, plan: Plan, subject: Subject, target: Target, disk: Disk) -> None:
+        """What an interrupted run attached and did not plug; a VM that was started since has it."""
+        if subject.new or disks.PLUGGING not in disk.drive["other_config"]:
+            return
+        if subject.at == "Running" and not disk.drive["currently_attached"]:
+            self._plug(plan, disk.vbd, target.name)
+        plan.add("VBD.remove_from_other_config", disk.vbd, disks.PLUGGING, what=f"unmark the drive of disk {target.name!r}")
+
+    def _plug(self, plan: Plan, vbd: Handle, name: str) -> None:
+        plan.add("VBD.plug", vbd, what=f"plug disk {name!r} into VM {self.label!r}", slow=True)
 
     def _left(self, subject: Subject, disk: Disk) -> list[str]:
         """Marks of an interrupted run."""
@@ -143,26 +155,53 @@ class Calls:
     # new ones ---------------------------------------------------------------------
     def add(self, plan: Plan, subject: Subject, target: Target) -> None:
         """Made under a mark that names VM and place, so that one an interrupted run made is taken and no other is made."""
-        key, words = f"{disks.FOR_VM}{target.position}", target.words
-        begun = self.begun(subject).get(target.position, "")
-        vdi: Handle = target.vdi or begun
+        key = f"{disks.FOR_VM}{target.position}"
+        if target.vdi:
+            self._settle(plan, target, target.vdi, t.cast(Words, target.words["was"]))
+            self._attach(plan, subject, target, target.vdi)
+            return
+        vdi: Handle = self._begun_for(plan, subject, target)
         if not vdi:
             record = self._record(plan, subject, target, key)
             vdi = plan.add("VDI.create", record, what=f"make disk {target.name!r} of VM {self.label!r}", slow=True)
-        kind, params = qos_wire(words["qos"])
-        drive = disks.vbd_record(
-            subject.ref, vdi, target.position, words["mode"], bootable=words["bootable"],
-            unpluggable=target.kind != "system", other_config={} if words["keep"] else {disks.OWNER: ""},
-            qos_algorithm_type=kind, qos_algorithm_params=params,
-        )  # fmt: skip
-        vbd = plan.add("VBD.create", drive, what=f"attach disk {target.name!r} to VM {self.label!r}")
-        if subject.at == "Running":
-            plan.add("VBD.plug", vbd, what=f"plug disk {target.name!r} into VM {self.label!r}", slow=True)
-        if target.vdi:
-            self._attached(plan, target)
-            return
+        self._attach(plan, subject, target, vdi)
         disks.mark(plan, vdi, key, None, True, target.name)
         self._track(plan, target, vdi, had=False)
+
+    def _begun_for(self, plan: Plan, subject: Subject, target: Target) -> str:
+        """One an interrupted run made for this place; one that would have to be another goes, as nothing was written to it yet."""
+        vdi = self.begun(subject).get(target.position, "")
+        if not vdi:
+            return ""
+        record = self.objects.get("VDI", vdi)
+        have = words_of_vdi(self.storage, record)
+        if have["sr"] != target.words["sr"] or have["size"] != target.words["size"] or have["image_format"] != target.words["image_format"]:
+            plan.add("VDI.destroy", vdi, what=f"remove a disk that was begun for VM {self.label!r}", slow=True)
+            return ""
+        self._settle(plan, target, vdi, {**have, "cbt": target.words.get("cbt")})
+        return vdi
+
+    def _attach(self, plan: Plan, subject: Subject, target: Target, vdi: Handle) -> None:
+        words, running = target.words, subject.at == "Running"
+        kind, params = qos_wire(words["qos"])
+        config = {**({} if words["keep"] else {disks.OWNER: ""}), **({disks.PLUGGING: "true"} if running else {})}
+        drive = disks.vbd_record(
+            subject.ref, vdi, target.position, words["mode"], bootable=words["bootable"], unpluggable=target.kind != "system",
+            other_config=config, qos_algorithm_type=kind, qos_algorithm_params=params,
+        )  # fmt: skip
+        vbd = plan.add("VBD.create", drive, what=f"attach disk {target.name!r} to VM {self.label!r}")
+        if running:
+            self._plug(plan, vbd, target.name)
+            plan.add("VBD.remove_from_other_config", vbd, disks.PLUGGING, what=f"unmark the drive of disk {target.name!r}")
+
+    def _settle(self, plan: Plan, target: Target, vdi: str, have: Words) -> None:
+        """A disk that is there and nobody has gets what the task says of it."""
+        if have["size"] != target.words["size"]:
+            disks.grow(plan, vdi, target.words["size"], target.name, online=False)
+        NAMES.changes(Plan(have, target.words, plan.steps), vdi, self.objects, self.objects.get("VDI", vdi), target.name)
+        what = f"set other_config of disk {target.name!r}"
+        disks.change_map(plan, ("VDI", "other_config"), vdi, have["other_config"], target.words["other_config"], what)
+        self._track(plan, target, vdi, had=bool(have.get("cbt")))
 
     def _record(self, plan: Plan, subject: Subject, target: Target, key: str) -> dict[str, t.Any]:
         words = target.words
@@ -176,14 +215,6 @@ class Calls:
             "sm_config": {} if words["image_format"] == usual else {"type": words["image_format"]},
         }  # fmt: skip
 
-    def _attached(self, plan: Plan, target: Target) -> None:
-        """An existing disk gets what the task says of it."""
-        record = self.objects.get("VDI", target.vdi)
-        have = t.cast(Words, target.words["was"])
-        if have["size"] != target.words["size"]:
-            disks.grow(plan, target.vdi, target.words["size"], target.name, online=False)
-        NAMES.changes(Plan(have, target.words, plan.steps), target.vdi, self.objects, record, target.name)
-
     def begun(self, subject: Subject) -> dict[int, str]:
         """Disks an interrupted run made for this VM and did not attach, by position."""
         if subject.new:
@@ -191,9 +222,13 @@ class Calls:
         out = {}
         for ref, vdi in self.objects.all("VDI").items():
             for key, value in vdi["other_config"].items():
-                if key.startswith(disks.FOR_VM) and value == subject.record["uuid"] and not self.storage.vbds(ref):
+                if key.startswith(disks.FOR_VM) and value == subject.record["uuid"] and not self._has_drive(ref, vdi):
                     out[int(key[len(disks.FOR_VM) :])] = ref
         return out
+
+    def _has_drive(self, ref: str, vdi: Record) -> bool:
+        """A snapshot inherits the mark, and was not made for a place."""
+        return bool(vdi["is_a_snapshot"] or self.storage.vbds(ref))
 
     # gone -------------------------------------------------------------------------
     def detach(self, plan: Plan, subject: Subject, disk: Disk) -> bool:

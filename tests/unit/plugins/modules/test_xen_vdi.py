@@ -210,6 +210,7 @@ def test_a_snapshot_has_a_name_of_its_own(sim: t.Any, run: Run, converges: Run) 
     assert all(not v["other_config"].get("domzero.xen/snapshot") for v in vdis(sim))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_an_interrupted_snapshot_is_finished(sim: t.Any, run: Run, cut: str, nth: int) -> None:
@@ -244,6 +245,7 @@ def test_a_disk_nobody_has_is_copied_and_removed(sim: t.Any, run: Run, converges
     assert again["changed"] is False and again["vdi"]["uuid"] == done["vdi"]["uuid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", range(1, 5))
 @pytest.mark.parametrize("by_name", [True, False])

@@ -123,6 +123,7 @@ def test_a_disk_moves_while_a_vm_has_it(sim: t.Any, converges: Run, vm: str) -> 
     assert [entry["vm"] for entry in done["vdi"]["attached_to"]] == [vm]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_an_interrupted_move_of_a_disk_in_use_is_finished(sim: t.Any, run: Run, cut: str, nth: int) -> None:

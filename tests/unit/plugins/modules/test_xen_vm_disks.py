@@ -93,6 +93,7 @@ def test_disks_of_the_template_that_are_not_wanted_go(sim: t.Any, run: Run, conv
     assert names(sim) == ["a", "a", "b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", range(4, 11))
 def test_an_interrupted_run_leaves_no_disk_behind(sim: t.Any, run: Run, cut: str, nth: int) -> None:
@@ -183,6 +184,7 @@ def test_disks_change_places(web1: t.Any, converges: Run) -> None:
     assert disks(web1) == [("0", "data", 1), ("1", "web1 1", 1), ("5", "root", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_an_interrupted_change_of_places_is_finished(web1: t.Any, run: Run, cut: str, nth: int) -> None:
@@ -266,9 +268,37 @@ def test_a_thick_sr_without_space_is_refused(web1: t.Any, run: Run) -> None:
 # while it runs -----------------------------------------------------------------------
 def test_a_running_vm_gets_and_loses_a_disk(running: t.Any, converges: Run) -> None:
     done = converges("xen_vm", name="web1", disks=[{"name": "more", "size": "1 GiB"}])
-    assert done["operations"] == ["VDI.create", "VBD.create", "VBD.plug", "VDI.remove_from_other_config"]
+    assert done["operations"] == [
+        "VDI.create", "VBD.create", "VBD.plug", "VBD.remove_from_other_config", "VDI.remove_from_other_config",
+    ]  # fmt: skip
     done = converges("xen_vm", name="web1", disks=[{"name": "root"}, {"name": "data"}], prune_disks=True)
     assert done["operations"] == ["VBD.unplug", "VDI.destroy"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
+@pytest.mark.parametrize("nth", range(1, 6))
+@pytest.mark.parametrize("existing", [True, False])
+def test_an_interrupted_addition_is_finished(running: t.Any, run: Run, cut: str, nth: int, existing: bool) -> None:
+    entry: dict[str, t.Any] = {"vdi": "mails", "size": "2 GiB"} if existing else {"name": "mails", "size": "2 GiB"}
+    if existing:
+        run("xen_vdi", name="mails", size="1 GiB")
+    getattr(running.faults, cut)(nth)
+    run("xen_vm", name="web1", disks=[entry])
+    running.faults.clear()
+    assert run("xen_vm", name="web1", disks=[entry])["changed"] is False
+    (facts,) = run("xen_vm_info", name="web1")["facts"].values()
+    assert [d["plugged"] for d in facts["disks"]] == [True, True, True]
+    assert names(running) == ["data", "mails", "root"]
+
+
+def test_what_was_begun_otherwise_is_begun_again(web1: t.Any, run: Run) -> None:
+    web1.faults.fail("VBD.create", error=["INTERNAL_ERROR", "out of luck"])
+    with pytest.raises(XenError, match="out of luck"):
+        run("xen_vm", name="web1", disks=[{"name": "more", "size": "1 GiB"}])
+    run("xen_vm", name="web1", disks=[{"name": "more", "size": "2 GiB", "sr": "More"}])
+    assert disks(web1)[2] == ("2", "more", 2)
+    assert names(web1) == ["data", "more", "root"]
 
 
 def test_a_guest_without_drivers_is_halted_for_it_where_that_is_allowed(web1: t.Any, run: Run) -> None:
@@ -309,6 +339,7 @@ def test_a_disk_goes_to_another_sr(running: t.Any, run: Run, converges: Run, sta
     assert (told["sr"], told["tags"], told["cbt"], told["other_config"]) == ("More", ["t"], True, {"a": "b"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 @pytest.mark.parametrize("nth", range(1, 5))
 def test_an_interrupted_move_is_finished(running: t.Any, run: Run, cut: str, nth: int) -> None:
