@@ -46,6 +46,7 @@ def check(world: World) -> list[str]:
 
 def _disks(world: World) -> Breaches:
     """Data belongs to a disk, and what a disk stands on is there."""
+    held = world.shelf.names()
     known = {vdi["location"] for pool in world.pools for vdi in pool.db.all("VDI").values()}
     for place in world.storage.places():
         known |= {place.path, *place.contents.values()}
@@ -53,9 +54,9 @@ def _disks(world: World) -> Breaches:
             known |= set(repository.disks)
             for disk in repository.disks.values():
                 parent = disk.sm_config.get("vhd-parent")
-                if parent and parent not in repository.disks:
+                if parent and parent not in repository.disks and disk.location in held:
                     yield f"disk {disk.location} stands on {parent}, which is gone"
-    for name in sorted(world.shelf.names() - known):
+    for name in sorted(held - known):
         yield f"there is data of {name}, which is no disk"
 
 

@@ -283,5 +283,7 @@ def test_data_survives_a_killed_process(tmp_path: Path) -> None:
         assert simulator.ctl("digest", uuid) == digest
         with pytest.raises(RuntimeError, match="no VDI nope"):
             simulator.ctl("digest", "nope")
+        simulator.ctl("fault", "cut-transfer", "/export", "5")
+        assert simulator.ctl("fault", "list") == "the next transfer on /export ends after 5 bytes\n"
         simulator.ctl("reset")
         assert not list((tmp_path / "disks").glob("*"))
