@@ -194,9 +194,7 @@ def _reachable(vifs: t.Sequence[Facts], networks: t.Sequence[str]) -> list[str]:
 def unambiguous(names: t.Sequence[str], rows: t.Sequence[Facts]) -> tuple[list[str], list[str]]:
     """The names, with the uuid after those that several have or that are empty; and which ones several have."""
     count = Counter(names)
-    unique = [
-        name if name and count[name] == 1 else "-".join(filter(None, [name, facts["xen_uuid"]])) for name, facts in zip(names, rows)
-    ]
+    unique = [name if name and count[name] == 1 else "-".join(filter(None, [name, facts["xen_uuid"]])) for name, facts in zip(names, rows)]
     return unique, sorted(name for name, times in count.items() if times > 1 and name)
 
 

@@ -72,7 +72,7 @@ def upload(
 ) -> Moved:  # fmt: skip
     """PUT a file (or what can be read) of that many bytes.
 
-    Parameters as of download. mark: put into the description of the task, which then stays there, for whoever has to find out what
+    Parameters as of download. A source that has a sha256 is taken at its word. mark: put into the description of the task, which then stays there, for whoever has to find out what
     became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task). began: told the task's
     reference before anything is sent.
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been cancelled and has ended: the pool
@@ -81,6 +81,7 @@ def upload(
     started = time.monotonic()
     with _opened(source) as file, _Work(session, what, timeout, mark) as work:
         digest, work.size = hashlib.sha256(), size
+        known = str(getattr(source, "sha256", ""))
         if began:
             began(work.ref)
 
@@ -89,7 +90,8 @@ def upload(
                 piece = buffer[: file.readinto(buffer) or 0]
             except OSError as e:
                 raise XenError(f"{what}: {source} cannot be read: {e.strerror}.") from e
-            digest.update(piece)
+            if not known:
+                digest.update(piece)
             return piece
 
         def send(piece: memoryview) -> None:
@@ -107,7 +109,7 @@ def upload(
                 raise XenError(f"{what}: only {outgoing.sent} of the {size} bytes announced were there to be sent.")
             outgoing.check_answer()
             work.outcome(work.left)
-        return Moved(size, digest.hexdigest(), time.monotonic() - started, work.result, work.ref if mark else "")
+        return Moved(size, known or digest.hexdigest(), time.monotonic() - started, work.result, work.ref if mark else "")
 
 
 @contextlib.contextmanager

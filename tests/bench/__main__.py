@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import __name__ as package
 
-HELPERS = ("__main__", "inventory_process", "playbooks", "pools", "peer")
+HELPERS = ("__main__", "inventory_process", "playbooks", "pools", "peer", "transfers")
 
 
 def names() -> list[str]:

@@ -25,7 +25,7 @@ class Checked:
     """
 
     def __init__(self, path: Path, size: int, sha256: str):
-        self._path, self._size, self._sha256 = path, size, sha256
+        self._path, self._size, self.sha256 = path, size, sha256
         self._given, self._closed, self._moved = 0, False, threading.Condition()
         self._beside = ThreadPoolExecutor(1)
 
@@ -45,8 +45,8 @@ class Checked:
         """Raises Damaged."""
         if self._given + PIECE >= self._size or self._check.done():
             found = self._check.result()
-            if found.sha256 != self._sha256:
-                raise Damaged(f"{self._path} is another file than before: its SHA-256 is {found.sha256}, not {self._sha256}.")
+            if found.sha256 != self.sha256:
+                raise Damaged(f"{self._path} is another file than before: its SHA-256 is {found.sha256}, not {self.sha256}.")
         count = self._file.readinto(buffer[:PIECE])
         with self._moved:
             self._given += count or 0

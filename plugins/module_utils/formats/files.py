@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import InvalidChange, XenError
 
 PIECE = 1 << 20  # what goes from hand to hand at once
+WRITE_BACK = 64 << 20  # so much at once is sent on its way to the disk, so that little is left to wait for in the end
 HOLE = 1 << 16  # zeros of this length are not written to a sparse file
 _ZEROS = bytes(PIECE)
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "files may not be as large there"}
@@ -72,7 +73,7 @@ class Landing:
     def __init__(self, target: Path | str, *, sparse: bool = False):
         self.target, self.sparse = Path(target), sparse
         self.temporary = temporary_name(self.target)
-        self.size = 0
+        self.size = self._behind = 0
         self._digest = hashlib.sha256()
         self._fd = -1
 
@@ -102,6 +103,10 @@ class Landing:
         except OSError as e:
             raise self._failed(e) from e
         self.size += len(piece)
+        if self.size - self._behind >= 2 * WRITE_BACK and hasattr(os, "posix_fadvise"):
+            # begins to write it; what has been written before need not take the place of others in the cache
+            os.posix_fadvise(self._fd, max(0, self._behind - WRITE_BACK), 2 * WRITE_BACK, os.POSIX_FADV_DONTNEED)
+            self._behind += WRITE_BACK
 
     def _write(self, piece: memoryview) -> None:
         if not self.sparse:

@@ -30,6 +30,7 @@ def copy_data(call: Call, size: int, start: float = 0.0, share: float = 1.0) -> 
 
 def copy_bytes(call: Call, vdi: str, target: str) -> None:
     """The target gets the source's bytes."""
+
     def breathe(_done: float) -> None:
         """Others go on meanwhile, and may cancel it."""
         call.world.pause(0)

@@ -143,6 +143,16 @@ def test_a_snapshot_knows_its_disk_and_inherits_its_fields(pool: Storing, nfs: s
     assert pool.record("VDI", disk)["snapshots"] == pool.db.find("VDI", is_a_snapshot=True)
 
 
+def test_the_clone_of_a_thick_snapshot_is_large_and_the_snapshot_stays_small(pool: Storing) -> None:
+    thick = pool.sr("lvmoiscsi", pool.iscsi)
+    snapshot = pool("VDI.snapshot", pool.vdi(thick, GIB), {})
+    small = pool.record("VDI", snapshot)["physical_utilisation"]
+    clone = pool("VDI.clone", snapshot, {})
+    assert pool.record("VDI", clone)["physical_utilisation"] > GIB
+    pool("SR.scan", thick)
+    assert pool.record("VDI", snapshot)["physical_utilisation"] == small
+
+
 def test_a_clone_is_a_disk_of_its_own(pool: Storing, nfs: str) -> None:
     clone = pool.record("VDI", pool("VDI.clone", pool.vdi(nfs), {}))
     assert (clone["is_a_snapshot"], clone["snapshot_of"], clone["virtual_size"]) == (False, NULL, GIB)

@@ -19,7 +19,7 @@ from ...resource import Found, Resource
 from .seen import Seen
 
 WEIGHTS = {"memory": Weights(1, 0), "vcpus": Weights(0, 1), "both": Weights(1, 1)}
-MOVE, MOVE_BESIDE = "VM.pool_migrate", "Async.VM.pool_migrate"
+MOVE = "VM.pool_migrate"
 
 
 class PoolBalance(Resource):
@@ -100,19 +100,18 @@ class PoolBalance(Resource):
             begun: list[Later] = []
             for move in batch:
                 what = f"move VM {move.vm!r} from host {move.source!r} to host {move.target!r}"
-                method = MOVE if alone else MOVE_BESIDE
-                begun.append(plan.add(method, seen.vms[move.vm], seen.hosts[move.target], options, what=what, slow=alone))
+                begun.append(plan.add(MOVE, seen.vms[move.vm], seen.hosts[move.target], options, what=what, slow=alone))
             if not alone:
                 names = ", ".join(move.vm for move in batch)
                 plan.wait(f"{names} to arrive", self._arrived, *begun, timeout=self.params["wait_timeout"])
 
     # carrying out ----------------------------------------------------------------------------
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
-        """A move counts from the moment it was asked for."""
+        """A move counts from the moment it was asked for. One of several is begun here and waited for together with the others."""
         self._left -= 1
         if operation.slow:
             return tasks.run(self.session, operation.method, params, timeout=float(self.params["wait_timeout"]))
-        return self.session.call(operation.method, *params)
+        return self.session.call(f"Async.{operation.method}", *params)
 
     def _arrived(self, *begun: str) -> object:
         """Whether all these tasks have ended; the failure of one is told when the others have ended too."""
