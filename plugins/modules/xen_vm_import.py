@@ -36,7 +36,7 @@ options:
     type: str
   networks:
     description:
-      - Networks of the pool by the names of those the VM is on in the file, as C({LAN of old: LAN}).
+      - "Networks of the pool by the names of those the VM is on in the file, as C({LAN of old: LAN})."
       - Of the others the pool takes the one of the same name, or else on the same bridge. A network the pool doesn't have has to be
         named here.
     type: dict
