@@ -43,6 +43,7 @@ ORDER = [
     "unexpressed",
     "module",
     "describe",
+    "vm_list",
 ]
 # Folders of pure Python, which know nothing of XenAPI (but raise its errors) and are imported from anywhere.
 PURE = ["formats", "model", "planner", "xl"]
