@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .files import Landing
-from .manifest import pending_place, place, publish
+from .manifest import is_whole, pending_place, place, publish
 
 KIND = "disk"
 
@@ -66,4 +66,4 @@ def _read(path: Path) -> Note | None:
     return note if note.kind == KIND and isinstance(note.size, int) else None
 
 
-__all__ = ["Note", "announce", "is_ours", "of", "place", "publish"]
+__all__ = ["Note", "announce", "is_ours", "is_whole", "of", "place", "publish"]

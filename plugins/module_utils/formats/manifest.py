@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .files import Landing
+from .files import Landing, sha256_of
 
 SCHEMA = 1
 
@@ -65,6 +65,14 @@ def of(target: Path) -> Manifest | None:
         return None
 
 
+def is_whole(target: Path, sha256: str) -> bool:
+    """Whether it is the file its note tells of. One that is newer than the note, so that it may have been changed, is read."""
+    try:
+        return target.stat().st_mtime_ns <= place(target).stat().st_mtime_ns or sha256_of(target) == sha256
+    except OSError:
+        return False
+
+
 def is_ours(target: Path) -> str:
     """The uuid of the VM whose export lies or was about to be laid there; "" if nobody says so."""
     found = read(place(target)) or read(pending_place(target))
@@ -81,5 +89,6 @@ def announce(target: Path, manifest: Manifest) -> None:
 
 
 def publish(target: Path) -> None:
-    """The file has its name."""
+    """The file has its name. Its note is the newer of the two."""
+    os.utime(pending_place(target))
     os.replace(pending_place(target), place(target))

@@ -71,7 +71,7 @@ class VmExport(Resource):
     def observe(self, found: Found) -> dict[str, t.Any]:
         """What lies at dest, if that is this VM."""
         lies = manifest.of(self.dest)
-        if lies is None or lies.uuid != found.record["uuid"]:
+        if lies is None or lies.uuid != found.record["uuid"] or not manifest.is_whole(self.dest, lies.sha256):
             return {}
         return {"dest": str(self.dest), "uuid": lies.uuid, "compression": lies.compression, "metadata_only": lies.metadata_only}
 

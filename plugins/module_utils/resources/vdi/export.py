@@ -14,7 +14,7 @@ from pathlib import Path
 from ... import stream
 from ...errors import InvalidChange
 from ...fields import Table
-from ...formats import disk_note, images
+from ...formats import disk_note, images, vhd
 from ...formats.disk_note import Note
 from ...formats.files import Landing, refuse_bad_target, sha256_of
 from ...plan import Plan
@@ -68,7 +68,7 @@ class VdiExport(Resource):
     def observe(self, found: Found) -> dict[str, t.Any]:
         """What lies at dest, if that is this disk."""
         lies = disk_note.of(self.dest)
-        if lies is None or lies.vdi != found.record["uuid"]:
+        if lies is None or lies.vdi != found.record["uuid"] or not disk_note.is_whole(self.dest, lies.sha256):
             return {}
         return {"dest": str(self.dest), "vdi": lies.vdi, "format": lies.format, "base": lies.base}
 
@@ -109,6 +109,8 @@ class VdiExport(Resource):
                 f"The {label} cannot be exported while VM {vm!r} writes to it.",
                 hint="Take a snapshot (xen_vdi with snapshot_of) and export that, or halt the VM.",
             )
+        if self.params["format"] == "vhd":
+            vhd.refuse_bad_size(int(found.record["virtual_size"]))
         if self.params["format"] == "qcow2":
             images.refuse_missing_qemu_img(f"The {label}")
 
@@ -130,11 +132,12 @@ class VdiExport(Resource):
         stream.download(self.session, "/export_raw_vdi", query, target, what=what, timeout=timeout, sparse=form == "raw", seal=seal)
 
     def _converted(self, found: Found, ref: str) -> None:
-        """By way of a VHD, which holds only the blocks that are used."""
+        """By way of a VHD, which holds only the blocks that are used; where it is too large for one, of a raw file with holes."""
+        by = "vhd" if int(found.record["virtual_size"]) <= vhd.BIGGEST else "raw"
         with tempfile.TemporaryDirectory(prefix=".domzero.", dir=self.dest.parent) as folder:
-            came, made = Path(folder, "disk.vhd"), Path(folder, "disk.qcow2")
-            self._download(ref, "vhd", "", came, None)
-            images.convert(came, made, "qcow2", source_format="vhd")
+            came, made = Path(folder, "disk"), Path(folder, "disk.qcow2")
+            self._download(ref, by, "", came, None)
+            images.convert(came, made, "qcow2", source_format=by)
             came.unlink()
             self._seal(found, made.stat().st_size, sha256_of(made))
             os.chmod(made, 0o600)

@@ -17,7 +17,7 @@ from pathlib import Path
 from ... import disks, hosts, stream
 from ...errors import InvalidChange, XenError
 from ...fields import Table, size
-from ...formats import images
+from ...formats import images, vhd
 from ...formats.files import sha256_of
 from ...plan import Later, Plan
 from ...refs import Record
@@ -195,5 +195,6 @@ def _as_taken(source: str, image: images.Image) -> t.Iterator[tuple[Path, str]]:
             images.convert(source, copy, "vhd", source_format="vhd")
             yield copy, "vhd"
         return
-    with images.as_format(source, TAKEN) as path:
-        yield path, image.format if image.format in TAKEN else TAKEN[0]
+    taken = TAKEN if image.virtual_size <= vhd.BIGGEST else TAKEN[1:]
+    with images.as_format(source, taken) as path:
+        yield path, image.format if image.format in taken else taken[0]

@@ -39,6 +39,23 @@ def test_another_format_is_another_file(sim: t.Any, run: Run, tmp_path: Path) ->
     assert (tmp_path / "data").stat().st_size == 4 << 20
 
 
+def test_a_file_that_was_changed_is_exported_again(sim: t.Any, run: Run, tmp_path: Path) -> None:
+    dest = tmp_path / "data.vhd"
+    run("xen_vdi_export", name="data", dest=str(dest))
+    whole = dest.read_bytes()
+    dest.write_bytes(b"x" + whole[1:])
+    assert run("xen_vdi_export", name="data", dest=str(dest))["changed"] is True
+    assert dest.read_bytes()[:8] == b"conectix"
+
+
+def test_a_disk_too_large_for_a_vhd_is_told_before(sim: t.Any, run: Run, tmp_path: Path) -> None:
+    db = sim.world.pools[0].db
+    db.set("VDI", db.one("VDI", name_label="data"), virtual_size=3 << 40)
+    for check in (True, False):
+        with pytest.raises(InvalidChange, match=r"too large for a VHD. The limit is .*; use raw"):
+            run("xen_vdi_export", check=check, name="data", dest=str(tmp_path / "data.vhd"))
+
+
 def test_only_what_changed_since_a_snapshot(sim: t.Any, run: Run, tmp_path: Path) -> None:
     run("xen_vdi", name="before", snapshot_of="data")
     done = run("xen_vdi_export", name="data", base="before", dest=str(tmp_path / "diff.vhd"))

@@ -126,6 +126,17 @@ def test_a_finished_file_is_exported_again_only_when_asked_or_when_it_is_another
     assert run("xen_vm_export", compression="gzip", **wanted)["changed"]
 
 
+def test_a_file_that_was_changed_is_exported_again(estate: Estate, run: Run, dest: Path) -> None:
+    wanted = {"name": "web01", "dest": str(dest)}
+    run("xen_vm_export", **wanted)
+    whole = dest.read_bytes()
+    os.utime(dest)
+    assert not run("xen_vm_export", **wanted)["changed"], "it is newer than its manifest and still the same"
+    dest.write_bytes(whole[:-5000] + b"x" + whole[-4999:])
+    assert run("xen_vm_export", **wanted)["changed"]
+    xva.verify(dest)
+
+
 def test_a_file_of_somebody_else_is_not_written_over(estate: Estate, run: Run, dest: Path) -> None:
     dest.write_bytes(b"mine")
     for check in (True, False):
