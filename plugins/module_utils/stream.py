@@ -72,9 +72,10 @@ def upload(
 ) -> Moved:  # fmt: skip
     """PUT a file (or what can be read) of that many bytes.
 
-    Parameters as of download. A source that has a sha256 is taken at its word. mark: put into the description of the task, which then stays there, for whoever has to find out what
-    became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task). began: told the task's
-    reference before anything is sent.
+    Parameters as of download. A source that has a sha256 is taken at its word.
+    mark: put into the description of the task, which then stays there, for whoever has to find out what became of an upload after the
+    one who began it is gone; the caller destroys it in the end (Moved.task).
+    began: told the task's reference before anything is sent.
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been cancelled and has ended: the pool
     removes what it made), OutcomeUnknown (it broke, and the pool cannot be asked), Timeout.
     """

@@ -75,13 +75,13 @@ class Lab:
                         self.session.call("VDI.destroy", vbds[vbd]["VDI"])
                 self.session.call("VM.destroy", ref)
 
-    def module(self, name: str, /, **params: t.Any) -> Run:
+    def module(self, module: str, /, **params: t.Any) -> Run:
         """The module as an ordinary one: a process of its own."""
         login = {"hostname": self.host.url, "username": self.sim.username, "password": self.sim.password}
         given = {**login, "fingerprint": [self.host.fingerprint_sha256], **params}
         file = self.folder / "arguments.json"
         file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
-        return self._timed(sys.executable, "-m", f"ansible_collections.domzero.xen.plugins.modules.{name}", str(file))
+        return self._timed(sys.executable, "-m", f"ansible_collections.domzero.xen.plugins.modules.{module}", str(file))
 
     def curl(self, path: str, /, *options: str, written: str = "", **query: str) -> Run:
         """written: the file, which a module has on the disk when it ends and curl has not."""

@@ -29,17 +29,17 @@ def compression_of(head: bytes) -> str:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "none")
 
 
-@contextlib.contextmanager
-def unpacked(source: Readable, compression: str) -> t.Iterator[Reader]:
+def unpacked(source: Readable, compression: str) -> contextlib.AbstractContextManager[Reader]:
     """What a file holds. Reading raises Damaged; opening raises XenError where nothing can unpack zstd."""
     if compression == "none":
-        yield _whole(source.readinto)
-    elif compression == "gzip":
-        with gzip.GzipFile(fileobj=t.cast("t.IO[bytes]", _AsFile(source))) as file:
-            yield _whole(file.readinto)
-    else:
-        with _zstd(source) as read:
-            yield read
+        return contextlib.nullcontext(_whole(source.readinto))
+    return _gzip(source) if compression == "gzip" else _zstd(source)
+
+
+@contextlib.contextmanager
+def _gzip(source: Readable) -> t.Iterator[Reader]:
+    with gzip.GzipFile(fileobj=t.cast("t.IO[bytes]", _AsFile(source))) as file:
+        yield _whole(file.readinto)
 
 
 def _whole(readinto: t.Callable[[t.Any], int | None]) -> Reader:

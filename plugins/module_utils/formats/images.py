@@ -93,7 +93,7 @@ def as_format(source: Path | str, to: t.Collection[str] = ("raw",), folder: Path
     if image.format in to:
         yield Path(source)
         return
-    wanted = next(iter(to))
+    wanted, *_others = to
     with _workplace(Path(source), folder) as place:
         copy = place / f"disk.{wanted}"
         convert(source, copy, wanted, source_format=image.format)

@@ -26,7 +26,7 @@ def _refuse_number(value: int) -> None:
         raise Fault("INVALID_VALUE", "retained_snapshots", str(value))
 
 
-def _checked(key: str, value: str, known: t.Container[str] = DEFAULTS) -> str:
+def _checked(key: str, value: str, known: t.Container[str] = tuple(DEFAULTS)) -> str:
     """The value as xapi spells it. Raises INVALID_VALUE [schedule:key, what is wrong]."""
     fine = key in known
     if key == "days":

@@ -82,6 +82,7 @@ class Wire(Hosting):
 def wired(hosts: int = 1, **options: t.Any) -> t.Iterator[Wire]:
     """Served in threads; a breach of the invariants is an error."""
     with InProcess(hosting(hosts, **options).machine.world) as simulator:
-        asked = Wire(next(iter(simulator.world.machines.values())))
+        first, *_others = simulator.world.machines.values()
+        asked = Wire(first)
         asked.port = simulator.hosts[0].port
         yield asked

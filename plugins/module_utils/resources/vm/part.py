@@ -14,7 +14,7 @@ from ...refs import Objects, Record
 if t.TYPE_CHECKING:
     from . import Vm
 
-Handle: t.TypeAlias = "str | Later"
+Handle: t.TypeAlias = t.Union[str, Later]  # noqa: UP007 -- evaluated by Python 3.9 too
 PLACE = {"VBD": "userdevice", "VIF": "device"}  # what tells a VM's devices apart
 
 
