@@ -69,20 +69,19 @@ def download(
 def upload(
     session: Session, path: str, query: Query, source: Path | str | Readable, size: int, *, what: str, host: str = "",
     timeout: float = DAY, progress: Progress | None = None, mark: str = "", began: t.Callable[[str], None] | None = None,
+    sha256: str = "",
 ) -> Moved:  # fmt: skip
     """PUT a file (or what can be read) of that many bytes.
 
-    Parameters as of download. A source that has a sha256 is taken at its word.
-    mark: put into the description of the task, which then stays there, for whoever has to find out what became of an upload after the
-    one who began it is gone; the caller destroys it in the end (Moved.task).
-    began: told the task's reference before anything is sent.
+    Parameters as of download. mark: put into the description of the task, which then stays there, for whoever has to find out what
+    became of an upload after the one who began it is gone; the caller destroys it in the end (Moved.task). began: told the task's
+    reference before anything is sent. sha256: of the source, where it is known already; it is not computed then.
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke; the task has been cancelled and has ended: the pool
     removes what it made), OutcomeUnknown (it broke, and the pool cannot be asked), Timeout.
     """
     started = time.monotonic()
     with _opened(source) as file, _Work(session, what, timeout, mark) as work:
         digest, work.size = hashlib.sha256(), size
-        known = str(getattr(source, "sha256", ""))
         if began:
             began(work.ref)
 
@@ -91,7 +90,7 @@ def upload(
                 piece = buffer[: file.readinto(buffer) or 0]
             except OSError as e:
                 raise XenError(f"{what}: {source} cannot be read: {e.strerror}.") from e
-            if not known:
+            if not sha256:
                 digest.update(piece)
             return piece
 
@@ -110,7 +109,7 @@ def upload(
                 raise XenError(f"{what}: only {outgoing.sent} of the {size} bytes announced were there to be sent.")
             outgoing.check_answer()
             work.outcome(work.left)
-        return Moved(size, known or digest.hexdigest(), time.monotonic() - started, work.result, work.ref if mark else "")
+        return Moved(size, sha256 or digest.hexdigest(), time.monotonic() - started, work.result, work.ref if mark else "")
 
 
 @contextlib.contextmanager

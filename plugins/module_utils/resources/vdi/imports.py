@@ -178,7 +178,9 @@ class VdiImport(Resource):
             with _as_taken(self.params["src"], self.file()[0]) as (path, form):
                 query, timeout = {"vdi": vdi, "format": form}, float(self.params["wait_timeout"])
                 what = f"Import of disk {self.vdis.label}"
-                stream.upload(self.session, "/import_raw_vdi", query, path, path.stat().st_size, what=what, timeout=timeout)
+                moved = stream.upload(self.session, "/import_raw_vdi", query, path, path.stat().st_size, what=what, timeout=timeout)
+            if path == Path(self.params["src"]) and moved.sha256 != self.file()[1]:
+                raise XenError(f"{path} was changed while it was sent.")
         except XenError as e:
             e.hint = f"{e.hint} Disk {self.vdis.label!r} is not complete: run the task again, or remove it (xen_vdi).".strip()
             raise

@@ -199,6 +199,7 @@ class VmImport(Resource):
                 moved = stream.upload(
                     self.session, "/import", query, file, self.source.size, what=f"Import of {self._name}", host=self._host_for(sr),
                     timeout=float(self.params["wait_timeout"]), mark=self._description, began=self._begun,
+                    sha256=self.source.sha256(),
                 )  # fmt: skip
             except OutcomeUnknown:
                 raise
