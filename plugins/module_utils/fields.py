@@ -8,26 +8,16 @@ From a row follow: the Ansible option, how the value is read from a record, when
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass
-from decimal import Decimal
 
 from .errors import InvalidChange
+from .formats.sizes import size as size
 from .plan import Later, Plan
 from .refs import NULL, Objects, Record
 
 # option type -> Ansible's type
 ANSIBLE_TYPES = {"str": "str", "int": "int", "bool": "bool", "dict": "dict", "tags": "list", "set": "list", "ref": "str", "size": "str"}
-UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-
-
-def size(text: str | int) -> int:
-    """Bytes of "20 GiB", "512M", 1073741824: powers of 1024, whatever the spelling. Raises InvalidChange."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?\s*", str(text), re.IGNORECASE)
-    if not match:
-        raise InvalidChange(f"{text!r} is not a size.", hint="Give bytes or a number with KiB, MiB, GiB, TiB.")
-    return int(Decimal(match[1]) * UNITS[match[2].lower()])
 
 
 def text_map(value: t.Mapping[t.Any, t.Any]) -> dict[str, str | None]:

@@ -11,6 +11,7 @@ import socket
 import typing as t
 
 from .errors import Ambiguous, NotFound
+from .formats.sizes import readable_size as readable_size
 from .refs import Objects, Record
 from .transport import Endpoint
 
@@ -150,14 +151,6 @@ def _sr(objects: Objects, ref: str, disks: t.Sequence[Record]) -> dict[str, t.An
     sr = objects.get("SR", ref)
     rows = sorted(({"name": d["name_label"], "size": int(d["virtual_size"])} for d in disks), key=lambda d: (d["name"], d["size"]))
     return {"name": sr["name_label"], "type": sr["type"], "size": int(sr["physical_size"]), "vdis": rows}
-
-
-def readable_size(size: int) -> str:
-    """12884901888 as "12 GiB"."""
-    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while value >= 1024 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    return f"{value:.4g} {units[0]}"
 
 
 def known(objects: Objects, text: str) -> str | None:
