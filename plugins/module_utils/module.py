@@ -78,11 +78,16 @@ def manage(resource: type[Resource]) -> Module:
 
 def rehearse(resource: type[Resource], session: Session, options: Record) -> Result:
     """What a task with these options would do. Raises XenError, InvalidChange for options that Ansible would refuse."""
+    return perform(resource, session, options, check=True)
+
+
+def perform(resource: type[Resource], session: Session, options: Record, *, check: bool = False) -> Result:
+    """What a task with these options does. Raises as rehearse."""
     module = manage(resource)
     checked = ArgumentSpecValidator(module.argument_spec, **module.rules).validate(dict(options))
     if checked.error_messages:
         raise InvalidChange(" ".join(checked.error_messages))
-    return module.run(session, checked.validated_parameters, True)
+    return module.run(session, checked.validated_parameters, check)
 
 
 def inform(resource: type[Resource]) -> Module:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +18,15 @@ from .refs import Objects, Record
 from .resources.vm import Vm, is_guest
 
 Options = t.Mapping[str, t.Any]
+SECRET = ("user_data", "meta_data", "network_config")
 MAKES = {"appliances": "VM_appliance", "groups": "VM_group"}
+
+
+class Still(Mirror):
+    """Nothing changes while a list is looked at: what one entry has read the next need not, and nobody asks for news."""
+
+    def catch_up(self) -> None:
+        pass
 
 
 @dataclass
@@ -34,32 +43,51 @@ def label(entry: Options) -> str:
     return str(entry.get("name") or entry.get("uuid") or "without a name")
 
 
+def taken(entries: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The entries, to work with. An ordinary module tells its parameters: what guests read at their first start is blotted out there."""
+    out = copy.deepcopy(list(entries))
+    for entry in entries:
+        config = entry.get("cloud_init")
+        if isinstance(config, dict):
+            config.update({text: None for text in SECRET if text in config})
+    return out
+
+
 def look_at(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, coming: Options) -> Looked:
     """coming: names of appliances and groups that are made before the VMs are. parallel: how many VMs of a round at most."""
-    session.mirror = Mirror(session)  # what one entry has read the next need not
-    there = {r["name_label"] for r in Objects(session).all("VM").values() if is_guest(r)}
+    kept, session.mirror = session.mirror, Still(session)
+    try:
+        return _look(session, vms, absent, parallel, coming)
+    finally:
+        session.mirror = kept
+
+
+def _look(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, coming: Options) -> Looked:
+    objects = Objects(session)
+    there = {r["name_label"] for r in objects.all("VM").values() if is_guest(r)}
+    new = {key: [name for name in coming.get(key) or () if not objects.named(cls, name)] for key, cls in MAKES.items()}
     problems = contradictions(vms, absent)
     sources = {n: first for n, entry in enumerate(vms) if (first := _source(entry, vms, there)) is not None}
+    gone = [_tried(session, {**entry, "state": "absent"}, problems) for entry in absent]
     told = []
     for n, entry in enumerate(vms):
         if n in sources:  # made from one that is not there yet: nothing can be said of it
             told.append({"name": label(entry), "changed": True, "operations": []})
         else:
-            told.append(_tried(session, _possible(session, entry, coming), problems))
-    gone = [_tried(session, {**entry, "state": "absent"}, problems) for entry in absent]
-    busy = [n for n, row in enumerate(told) if row["changed"] or row["operations"] or vms[n].get("wait_for")]
+            told.append(_tried(session, _possible(entry, new), problems))
+    busy = [n for n, row in enumerate(told) if row["changed"] or vms[n].get("wait_for")]
     return Looked(problems, told, gone, rounds(vms, busy, sources, parallel))
 
 
 def contradictions(vms: t.Sequence[Options], absent: t.Sequence[Options]) -> list[str]:
     """What is wrong with the list whatever the pool is like."""
-    names = Counter(e["name"] for e in vms if e.get("name"))
+    names = Counter(str(e["name"]) for e in vms if e.get("name"))
     out = [f"VM {name!r} is described {count} times." for name, count in names.items() if count > 1]
-    out += [f"VM {e['name']!r} is described, and is to be absent too." for e in absent if e.get("name") in names]
+    out += [f"VM {e['name']!r} is described, and is to be absent too." for e in absent if str(e.get("name")) in names]
     macs: dict[str, list[str]] = {}
     for entry in vms:
-        for nic in entry.get("nics") or ():
-            if nic.get("mac"):
+        for nic in entry["nics"] if isinstance(entry.get("nics"), list) else ():
+            if isinstance(nic, dict) and nic.get("mac"):
                 macs.setdefault(str(nic["mac"]).lower(), []).append(label(entry))
     out += [f"The MAC address {mac} is given to {' and '.join(owners)}." for mac, owners in macs.items() if len(owners) > 1]
     for n, entry in enumerate(vms):
@@ -72,40 +100,55 @@ def contradictions(vms: t.Sequence[Options], absent: t.Sequence[Options]) -> lis
     return out
 
 
-def _first_named(name: str | None, vms: t.Sequence[Options]) -> int | None:
-    return next((n for n, entry in enumerate(vms) if name and entry.get("name") == name), None)
+def _first_named(name: t.Any, vms: t.Sequence[Options]) -> int | None:
+    return next((n for n, entry in enumerate(vms) if name and str(entry.get("name")) == str(name)), None)
 
 
 def _source(entry: Options, vms: t.Sequence[Options], there: t.Collection[str]) -> int | None:
     """The place of the VM it is made from, where that has to be made first."""
-    name = entry.get("from_vm")
-    return None if name in there or entry.get("name") in there else _first_named(name, vms)
+    name = str(entry.get("from_vm") or "")
+    return None if name in there or str(entry.get("name")) in there else _first_named(name, vms)
 
 
-def _possible(session: Session, entry: Options, coming: Options) -> dict[str, t.Any]:
+def _possible(entry: Options, new: Options) -> dict[str, t.Any]:
     """Without the appliances and groups that are not there yet, but will be."""
-    objects = Objects(session)
-    new = {key: [name for name in coming.get(key) or () if not objects.named(cls, name)] for key, cls in MAKES.items()}
     out = dict(entry)
     if out.get("appliance") in new["appliances"]:
         del out["appliance"]
-    if out.get("groups"):
+    if isinstance(out.get("groups"), list):
         out["groups"] = [name for name in out["groups"] if name not in new["groups"]]
     return out
 
 
 def _tried(session: Session, entry: Options, problems: list[str]) -> dict[str, t.Any]:
     """What xen_vm would do, in its own words where it would refuse."""
-    row: dict[str, t.Any] = {"name": label(entry), "changed": False, "operations": []}
+    name = label(entry)
     try:
         done: Record = rehearse(Vm, session, entry)
     except XenError as e:
-        said = str(e)
-        problems.append(said if row["name"] in said else f"VM {row['name']!r}: {said}")
-        return row
-    warnings = {"warnings": done["warnings"]} if done.get("warnings") else {}
+        problems.append(naming(name, str(e)))
+        return {"name": name, "changed": False, "operations": []}
+    return row_of(name, done)
+
+
+def row_of(name: str, done: Record) -> dict[str, t.Any]:
+    """The result of a VM's task in short; diff says what it is of."""
     uuid = {"uuid": done["vm"]["uuid"]} if done["vm"].get("uuid") else {}
-    return {**row, **uuid, "changed": done["changed"], "operations": done["operations"], **warnings}
+    warnings = {"warnings": done["warnings"]} if done.get("warnings") else {}
+    diff = {"diff": {"before_header": f"VM {name}", "after_header": f"VM {name}", **done["diff"]}} if done["changed"] else {}
+    return {"name": name, **uuid, "changed": done["changed"], "operations": done["operations"], **warnings, **diff}
+
+
+def naming(name: str, said: str) -> str:
+    return said if name in said else f"VM {name!r}: {said}"
+
+
+def _order(entry: Options) -> int:
+    """Which options are wrong is told elsewhere."""
+    try:
+        return int(entry.get("order") or 0)
+    except (TypeError, ValueError):
+        return 0
 
 
 def rounds(vms: t.Sequence[Options], busy: t.Sequence[int], sources: t.Mapping[int, int], parallel: int) -> list[list[int]]:
@@ -114,7 +157,7 @@ def rounds(vms: t.Sequence[Options], busy: t.Sequence[int], sources: t.Mapping[i
     def depth(n: int, left: int) -> int:
         return 1 + depth(sources[n], left - 1) if n in sources and left else 0
 
-    rank = {n: (depth(n, len(vms)), vms[n].get("order") or 0) for n in busy}
+    rank = {n: (depth(n, len(vms)), _order(vms[n])) for n in busy}
     out: list[list[int]] = []
     for place in sorted(set(rank.values())):
         same = [n for n in busy if rank[n] == place]

@@ -44,9 +44,10 @@ options:
   parallel:
     description: How many VMs are in one of the RV(rounds) at most.
     type: int
-    default: 1
+    default: 4
 seealso:
   - module: domzero.xen.xen_vm
+  - module: domzero.xen.xen_vms
 """
 
 EXAMPLES = r"""
@@ -96,33 +97,16 @@ rounds:
 
 import typing as t
 
-from ansible_collections.domzero.xen.plugins.module_utils import vm_list
+from ansible_collections.domzero.xen.plugins.module_utils import vm_batch
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.plugins.module_utils.module import Module, main
 
 
 def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[str, t.Any]:
-    if params["parallel"] < 1:
-        raise InvalidChange(f"At least one VM has to be made at a time, not {params['parallel']}.")
-    coming = {"appliances": params["appliances"], "groups": params["groups"]}
-    looked = vm_list.look_at(session, params["vms"], params["absent"], params["parallel"], coming)
-    result = {"changed": False, **vars(looked)}
-    if looked.problems:
-        return {**result, "failed": True, "msg": "The VMs cannot be made as described: " + " ".join(looked.problems)}
-    return result
+    return {"changed": False, **vm_batch.look(session, params).told()}
 
 
-MODULE = Module(
-    {
-        "vms": {"type": "list", "elements": "dict", "required": True},
-        "absent": {"type": "list", "elements": "dict", "default": []},
-        "appliances": {"type": "list", "elements": "str", "default": []},
-        "groups": {"type": "list", "elements": "str", "default": []},
-        "parallel": {"type": "int", "default": 1},
-    },
-    run,
-)
+MODULE = Module(vm_batch.ARGUMENTS, run)
 
 if __name__ == "__main__":
     main(MODULE)
