@@ -9,14 +9,9 @@ import re
 
 from . import hosts
 from .refs import Objects, Record
+from .vms import guests
 
 VERSIONS = ("platform_version", "xapi_build", "xen")  # of host.software_version
-
-
-def guests(objects: Objects) -> dict[str, Record]:
-    """VMs that may move: no templates, snapshots or control domains."""
-    rows = objects.all("VM").items()
-    return {ref: vm for ref, vm in rows if not (vm["is_a_template"] or vm["is_a_snapshot"] or vm["is_control_domain"])}
 
 
 def memory_needed(vm: Record) -> int:

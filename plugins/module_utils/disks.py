@@ -16,6 +16,7 @@ from .errors import InvalidChange
 from .plan import Later, Plan
 from .refs import Objects, Record
 from .storage import VHD_BLOCK, Storage
+from .vms import domain_type
 
 Handle: t.TypeAlias = "str | Later"
 
@@ -83,9 +84,8 @@ def hotplug_refusal(objects: Objects, vm: Record) -> str:
 
 
 def is_hvm(vm: Record) -> bool:
-    """Whether a VM runs with emulated devices (older releases have HVM_boot_policy only)."""
-    kind = vm.get("domain_type", "unspecified")
-    return kind in ("hvm", "pv_in_pvh") if kind != "unspecified" else bool(vm["HVM_boot_policy"])
+    """Whether a VM runs with emulated devices."""
+    return domain_type(vm) in ("hvm", "pv_in_pvh")
 
 
 def free_place(taken: t.Container[int], label: str) -> int:
@@ -106,7 +106,7 @@ def place_of(vbd: Record) -> int:
 
 def vbd_record(vm: Handle, vdi: Handle, place: int, mode: str, *, bootable: bool, **more: t.Any) -> dict[str, t.Any]:
     """For VBD.create."""
-    record = {
+    record: dict[str, t.Any] = {
         "VM": vm, "VDI": vdi, "userdevice": str(place), "bootable": bootable, "mode": mode.upper(), "type": "Disk", "empty": False,
         "unpluggable": True, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
     }  # fmt: skip

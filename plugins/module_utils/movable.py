@@ -13,10 +13,11 @@ import itertools
 import typing as t
 
 from . import hosts
-from .capacity import guests, is_older, memory_free, memory_needed
+from .capacity import is_older, memory_free, memory_needed
 from .hosts import readable_size
 from .reasons import Named, Reason, Reasons, name
 from .refs import NULL, Objects, Record
+from .vms import domain_type, guests
 
 POOL_MIGRATE, MIGRATE_SEND = "pool_migrate", "migrate_send"
 MOVING = (POOL_MIGRATE, MIGRATE_SEND)
@@ -25,13 +26,6 @@ LIVE = ("Running", "Paused")
 LEAVING = ("evacuate", "reboot", "shutdown")  # what a host does that excludes taking guests
 LICENCES = {POOL_MIGRATE: ("restrict_xen_motion", "Xen_motion"), MIGRATE_SEND: ("restrict_storage_xen_motion", "Storage_motion")}
 AGENT = "Install the guest tools, or set force: true when the guest is known to bear it."
-
-
-def runs_hvm(vm: Record) -> bool:
-    """Whether the guest needs drivers of its own for what paravirtual ones do by nature."""
-    if "domain_type" in vm and vm["domain_type"] != "unspecified":
-        return vm["domain_type"] == "hvm"
-    return bool(vm["HVM_boot_policy"])
 
 
 # the VM -----------------------------------------------------------------------
@@ -81,7 +75,7 @@ def _guest(objects: Objects, vm: Record, *, force: bool) -> Reasons:
     if "data-cant-suspend-reason" in says:
         yield Reason("VM_NON_SUSPENDABLE", f"{name(vm)} says it cannot be suspended: {says['data-cant-suspend-reason']}.",
                      "Change that inside the guest.")  # fmt: skip
-    elif not (force or not runs_hvm(vm) or report.get("PV_drivers_detected") or says.get("feature-suspend") == "1"):
+    elif not (force or domain_type(vm) != "hvm" or report.get("PV_drivers_detected") or says.get("feature-suspend") == "1"):
         yield Reason("VM_LACKS_FEATURE", f"{name(vm)} has no guest tools running.", AGENT)
 
 
@@ -137,7 +131,7 @@ def _hardware(record: Record, label: Named, vm: Record) -> Reasons:
         yield Reason("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION",
                      f"Host {label} lacks the virtual hardware of version {version} that {name(vm)} has.", "Upgrade the host.")  # fmt: skip
     capabilities = [c for c in record["capabilities"] if c]
-    if runs_hvm(vm) and capabilities and not any(c.startswith("hvm") for c in capabilities):
+    if domain_type(vm) != "pv" and capabilities and not any(c.startswith("hvm") for c in capabilities):
         yield Reason(
             "VM_HVM_REQUIRED", f"Host {label} has no hardware virtualisation, which {name(vm)} needs.", "Turn it on in the firmware."
         )
@@ -158,7 +152,7 @@ def _cpu(record: Record, label: Named, vm: Record) -> Reasons:
         yield Reason("VM_INCOMPATIBLE_WITH_THIS_HOST",
                      f"Host {label} has CPUs of {offer['vendor']}, {name(vm)} was booted on one of {flags['vendor']}.", remedy)  # fmt: skip
         return
-    wanted, offered = flags.get("features", ""), offer.get("features_hvm" if runs_hvm(vm) else "features_pv", "")
+    wanted, offered = flags.get("features", ""), offer.get("features_pv" if domain_type(vm) == "pv" else "features_hvm", "")
     if not (wanted and offered):
         return
     words = itertools.zip_longest(wanted.split("-"), offered.split("-"), fillvalue="0")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .errors import ApiError
 from .refs import Objects, Record
+from .vms import is_default, is_guest, is_template
 
 
 def _name(record: Record) -> str:
@@ -30,17 +31,12 @@ class Kind:
     name: t.Callable[[Record], str] = _name
 
 
-def _is_guest(vm: Record) -> bool:
-    return not (vm["is_a_template"] or vm["is_control_domain"] or vm["is_a_snapshot"])
-
-
 def _is_own_template(vm: Record) -> bool:
-    shipped = vm.get("is_default_template") or vm["other_config"].get("default_template") == "true"
-    return bool(vm["is_a_template"] and not vm["is_a_snapshot"] and not shipped)
+    return is_template(vm) and not is_default(vm)
 
 
 KINDS = (
-    Kind("VM", "Virtual machines", _is_guest),
+    Kind("VM", "Virtual machines", is_guest),
     Kind("VM", "Templates", _is_own_template),
     Kind("VM", "Snapshots of virtual machines", lambda vm: vm["is_a_snapshot"]),
     Kind("VM_appliance", "vApps"),

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The VMs of a pool by name or uuid; not templates, snapshots and control domains, which are records of the same class."""
+"""What a record of class VM is, and the VMs of a pool by name or uuid: templates, snapshots and control domains are of that class too."""
 
 from __future__ import annotations
 
@@ -11,9 +11,32 @@ from collections import Counter
 from .errors import NotFound
 from .refs import Objects, Record
 
+NOT_COPIED = ("default_template", "xensource_internal")  # keys of other_config that no clone has (xen-api: xapi_vm_clone.ml)
+
 
 def is_guest(record: Record) -> bool:
     return not record["is_a_template"] and not record["is_a_snapshot"] and not record["is_control_domain"]
+
+
+def is_template(record: Record) -> bool:
+    """Snapshots are marked as templates too."""
+    return bool(record["is_a_template"]) and not record["is_a_snapshot"]
+
+
+def is_default(record: Record) -> bool:
+    """Whether it is one of the templates the host came with."""
+    return bool(record.get("is_default_template")) or record["other_config"].get("default_template") == "true"
+
+
+def domain_type(record: Record) -> str:
+    """hvm, pv, pv_in_pvh or pvh; releases without the field tell by the boot policy."""
+    known = record.get("domain_type", "unspecified")
+    return str(known) if known != "unspecified" else "hvm" if record["HVM_boot_policy"] else "pv"
+
+
+def guests(objects: Objects) -> dict[str, Record]:
+    """By reference."""
+    return {ref: record for ref, record in objects.all("VM").items() if is_guest(record)}
 
 
 class Vms:
@@ -24,7 +47,7 @@ class Vms:
         self._owners: dict[str, int] | None = None
 
     def all(self) -> dict[str, Record]:
-        return {ref: record for ref, record in self.objects.all("VM").items() if is_guest(record)}
+        return guests(self.objects)
 
     def forget(self) -> None:
         """Names are counted anew, for the records were read anew."""

@@ -94,7 +94,8 @@ facts:
       type: list
       elements: dict
     memory:
-      description: Where the memory is kept, with C(vdi), C(sr) and C(utilisation) in bytes. Only for O(domzero.xen.xen_snapshot#module:kind=memory).
+      description: Where the memory is kept, with C(vdi), C(sr) and C(utilisation) in bytes. Only for
+        O(domzero.xen.xen_snapshot#module:kind=memory).
       type: dict
     cost:
       description: Bytes its own disks and memory take, by SR. Data it shares with the VM is not counted.

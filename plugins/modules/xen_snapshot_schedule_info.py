@@ -10,7 +10,8 @@ short_description: List the snapshot schedules
 version_added: 0.2.0
 author: [Domzero (@domzero)]
 description:
-  - Lists snapshot schedules in the words of the options of M(domzero.xen.xen_snapshot_schedule). Handing an entry to that module changes nothing.
+  - Lists snapshot schedules in the words of the options of M(domzero.xen.xen_snapshot_schedule). Handing an entry to that module changes
+    nothing.
 extends_documentation_fragment:
   - domzero.xen.xen
 options:

@@ -133,12 +133,12 @@ options:
   limits:
     description:
       - What is recommended for its VMs, the C(recommendations) of the template. XenCenter offers no more than that, the hosts do not
-        enforce it.
+        enforce it, and M(domzero.xen.xen_vm) does more with a warning.
       - Merged with the limits there are.
     type: dict
     suboptions:
       memory_min:
-        description: The least memory.
+        description: The least memory. The hosts do not start a VM whose O(memory_static_min) is less.
         type: str
       memory_max:
         description: The most memory.

@@ -15,6 +15,8 @@ description:
   - An option left out is not managed; a new VM has what its template has.
   - A new VM is made under the name C(NAME (unfinished)) and named last, before it starts. An interrupted task is finished by running
     it again.
+  - A task that gives a VM more memory, vCPUs, disks or network cards than its template recommends is done with a warning. What it
+    recommends are its O(domzero.xen.xen_template#module:limits).
   - What can only change while the VM is halted restarts it once, cleanly. That needs O(allow_disruption=true) and is refused otherwise,
     before anything is changed.
 extends_documentation_fragment:

@@ -10,8 +10,8 @@ short_description: Manage groups of VMs that are kept apart
 version_added: 0.2.0
 author: [Domzero (@domzero)]
 description:
-  - Creates, changes and deletes VM groups, and puts VMs into them. Where the placement is V(anti_affinity), hosts are chosen so that the VMs
-    of the group run on as many different ones as possible when they start, resume, migrate or are evacuated.
+  - Creates, changes and deletes VM groups, and puts VMs into them. Where the placement is V(anti_affinity), hosts are chosen so that the
+    VMs of the group run on as many different ones as possible when they start, resume, migrate or are evacuated.
   - Older releases know no VM groups, which the module says.
   - An option left out is not managed.
 extends_documentation_fragment:

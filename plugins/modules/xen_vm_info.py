@@ -63,6 +63,9 @@ facts:
         - C(chain_length) is the number of images its data is spread over, C(parents) are the uuids of those below it, the nearest first.
       type: list
       elements: dict
+    limits:
+      description: What its template recommended, in the words of the option C(limits) of M(domzero.xen.xen_template). Not enforced.
+      type: dict
     addresses:
       description: The addresses its guest tells, by the device of the interface; IPv4 first, link-local ones last.
       type: dict
@@ -88,6 +91,7 @@ facts:
           plugged: true
           chain_length: 1
           parents: []
+      limits: {memory_max: 1649267441664, vcpus_max: 64, disks_max: 255, nics_max: 7, bios: true, uefi: true}
       addresses:
         "0": [10.40.8.72]
       guest_os: {name: Debian GNU/Linux 12 (bookworm), distro: debian, version: "12.0", kernel: 6.1.0-18-amd64}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import evacuation, memory
@@ -33,7 +34,9 @@ def _wrong_vcpus(record: Record) -> Fault | None:
 
 def _wrong_memory(record: Record) -> Fault | None:
     limits = [record[f"memory_{name}"] for name in ("static_min", "dynamic_min", "dynamic_max", "static_max")]
-    return None if limits == sorted(limits) else Fault("MEMORY_CONSTRAINT_VIOLATION")
+    least = re.search(r'field="memory-static-min"\s+min="(\d+)"', record["recommendations"])
+    in_order = limits == sorted(limits) and (not least or limits[0] >= int(least[1]))
+    return None if in_order else Fault("MEMORY_CONSTRAINT_VIOLATION")
 
 
 def _wrong_shadow(record: Record) -> Fault | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import capacity, hosts, movable, tasks
+from ... import hosts, movable, tasks
 from ...client import Session
 from ...errors import ApiError, NotFound, OutcomeUnknown
 from ...fields import Table
@@ -16,6 +16,7 @@ from ...planner import balance
 from ...planner.balance import Weights
 from ...refs import NULL, Objects, Record
 from ...resource import Found, Resource
+from ...vms import guests, is_guest
 from .seen import Seen
 
 WEIGHTS = {"memory": Weights(1, 0), "vcpus": Weights(0, 1), "both": Weights(1, 1)}
@@ -56,7 +57,7 @@ class PoolBalance(Resource):
         return found
 
     def _moving(self, objects: Objects | None = None) -> list[str]:
-        rows = capacity.guests(objects or self.objects).values()
+        rows = guests(objects or self.objects).values()
         return sorted(vm["name_label"] for vm in rows if set(vm["current_operations"].values()) & set(movable.MOVING))
 
     def _rests(self) -> object:
@@ -87,11 +88,9 @@ class PoolBalance(Resource):
 
     def _excluded(self) -> set[str]:
         """Raises NotFound for a name that no VM has."""
-        guests = capacity.guests(self.objects)
         out: set[str] = set()
         for text in self.params["exclude"]:
-            found = [ref for ref in self.objects.named("VM", text) if ref in guests]
-            out.update(found or [self.objects.resolve("VM", text, lambda vm: vm in guests.values())])
+            out.update(self.objects.named("VM", text, is_guest) or [self.objects.resolve("VM", text, is_guest)])
         return out
 
     def _add(self, plan: Plan, seen: Seen, moves: list[balance.Move], options: dict[str, str]) -> None:

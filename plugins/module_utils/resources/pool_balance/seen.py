@@ -13,6 +13,7 @@ from ... import capacity, hosts, movable
 from ...planner import balance
 from ...planner.balance import Weights
 from ...refs import NULL, Objects, Record
+from ...vms import guests
 
 
 class Seen:
@@ -26,7 +27,7 @@ class Seen:
         times = Counter(vm["name_label"] for vm in objects.all("VM").values())
         self.vms = {
             vm["name_label"] if times[vm["name_label"]] == 1 else vm["uuid"]: ref
-            for ref, vm in capacity.guests(objects).items()
+            for ref, vm in guests(objects).items()
             if vm["resident_on"] in self._at
         }
         self.places = [self._place(name, ref) for name, ref in self.hosts.items()]

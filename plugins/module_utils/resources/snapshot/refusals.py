@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...chains import LIMIT, NEAR, Chains
+from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...client import Session
 from ...errors import HINTS, ApiError, InvalidChange
 from ...plan import Plan
@@ -17,7 +17,6 @@ from .disks import Disk, listed
 
 DISK, MEMORY, QUIESCED = "disk", "memory", "quiesced"
 METHODS = {DISK: "snapshot", MEMORY: "checkpoint", QUIESCED: "snapshot_with_quiesce"}
-WAYS_OUT = "Make a full copy of the VM, move the disk to another SR, or delete snapshots and wait until the host has coalesced them."
 # what xapi's codes mean here
 REASONS = {
     "VM_LACKS_FEATURE": ("its guest tools do not run", "Install or start them, or take kind: disk."),

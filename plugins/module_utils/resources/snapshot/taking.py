@@ -12,12 +12,11 @@ from ...client import Session
 from ...errors import InvalidChange
 from ...plan import Later, Plan
 from ...refs import Objects, Record
+from ...vms import NOT_COPIED
 from . import refusals
 from .cost import Cost
 from .disks import Disk, disks_of, image_of, named
 from .refusals import DISK, MEMORY, METHODS
-
-NOT_INHERITED = ("default_template", "xensource_internal")  # keys of other_config (xen-api: xapi_vm_clone.ml)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Taking:
     def inherited(self) -> dict[str, t.Any]:
         """What a snapshot has from its VM."""
         vm = self.record
-        return {**vm, "other_config": {k: v for k, v in vm["other_config"].items() if k not in NOT_INHERITED}}
+        return {**vm, "other_config": {k: v for k, v in vm["other_config"].items() if k not in NOT_COPIED}}
 
     def _ignored(self) -> list[Disk]:
         texts = self.params.get("ignore_disks") or []

@@ -13,8 +13,8 @@ import typing as t
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import NULL, Record
-from ..vm import is_guest
-from ..vm.creation import BASE, PROVISION, Creation, is_default, working_name
+from ...vms import is_default, is_guest, is_template
+from ..vm.creation import BASE, PROVISION, Creation, working_name
 from ..vm.part import Subject
 
 if t.TYPE_CHECKING:
@@ -30,10 +30,6 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 WAYS = "Give source, from_vm, from_snapshot, image or xva."
 # what a VM belongs to and a template cannot (xen-api: xapi_vm_lifecycle.ml, make_into_template)
 GROUPS = {"appliance": "an appliance", "protection_policy": "a protection policy", "snapshot_schedule": "a snapshot schedule"}
-
-
-def is_template(record: Record) -> bool:
-    return bool(record["is_a_template"]) and not record["is_a_snapshot"]
 
 
 class Copying(Creation):

@@ -13,7 +13,8 @@ from ...formats.ova import rows_of
 from ...plan import Later, Operation, Plan
 from ...refs import NULL, Record
 from ...resource import Found
-from ..vm.creation import NOT_COPIED, working_name
+from ...vms import NOT_COPIED
+from ..vm.creation import working_name
 from ..vm.part import Subject
 from ..vm_import import MARK, PUT, VmImport
 

@@ -9,7 +9,7 @@ from ...disks import OWNER
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import Objects, Record
-from ..vm.creation import is_default
+from ...vms import is_default
 from ..vm.part import Subject
 
 

@@ -13,17 +13,17 @@ from ...fields import Table
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found
-from ..vm import Vm, is_guest
+from ...vms import is_default, is_guest, is_template
+from ..vm import Vm
 from ..vm.boot import REPOSITORY, Boot
 from ..vm.cpus import Cpus
-from ..vm.creation import is_default
 from ..vm.fields import FIELDS, NAME
 from ..vm.labels import Labels
 from ..vm.memory import Memory
 from ..vm.part import Part, Subject
 from ..vm_import import MARK as IMPORTED
 from . import creation, imaging, importing, removal
-from .creation import Conversion, is_template
+from .creation import Conversion
 from .devices import devices
 from .imaging import MARK, Imaging
 from .importing import Importing

@@ -17,17 +17,18 @@ from ...fields import Table
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
-from ...vms import is_guest
+from ...vms import is_default, is_guest
 from .boot import REPOSITORY, Boot
 from .cd import Cd
 from .cloud_init import CloudInit
 from .cpus import Cpus
 from .creation import OPTIONS as CREATION
-from .creation import Creation, is_default, working_name
+from .creation import Creation, working_name
 from .devices import PCI, Devices
 from .disks import Disks
 from .fields import FIELDS, NAME
 from .labels import Labels
+from .limits import Recommended
 from .memory import Memory
 from .nics import Nics
 from .part import Part, Subject
@@ -36,7 +37,7 @@ from .snapshots import Snapshots
 from .waiting import Waiting
 
 # in the order in which their calls are made
-PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Devices, Snapshots, Disks, Cd, CloudInit, Nics, Waiting)
+PARTS: tuple[type[Part], ...] = (Labels, Memory, Cpus, Boot, Devices, Snapshots, Disks, Cd, CloudInit, Nics, Recommended, Waiting)
 
 
 def _options() -> dict[str, dict[str, t.Any]]:

@@ -14,7 +14,7 @@ import typing as t
 from ...errors import InvalidChange
 from ...fields import text_map
 from ...plan import Plan
-from ...refs import Record
+from ...vms import domain_type
 from .part import Part, Subject
 
 POLICY = "BIOS order"  # any text makes an old release boot HVM
@@ -150,12 +150,6 @@ class Boot(Part):
         for ref in subject.record["VTPMs"] if have and not want else ():
             handle = plan.find("VTPM", VM=subject.ref) if subject.new else ref
             plan.add("VTPM.destroy", handle, what=f"take the vTPM of VM {self.label!r} away")
-
-
-def domain_type(record: Record) -> str:
-    """hvm, pv, pv_in_pvh or pvh; releases without the field tell by the boot policy."""
-    known = record.get("domain_type", "unspecified")
-    return str(known) if known != "unspecified" else "hvm" if record["HVM_boot_policy"] else "pv"
 
 
 def _flags(platform: t.Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import NULL, Record
-from ...vms import is_guest
+from ...vms import NOT_COPIED, is_guest, is_template
 from .part import Subject
 
 if t.TYPE_CHECKING:
@@ -28,18 +28,12 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "sr": {"type": "str"},
 }
 UNFINISHED = " (unfinished)"
-NOT_COPIED = ("default_template", "xensource_internal")  # keys of other_config (xen-api: xapi_vm_clone.ml)
 PROVISION = ("disks", "postinstall")  # keys of other_config that VM.provision acts on (xen-api: xapi_templates.ml)
 BASE = "base_template_name"
 
 
 def working_name(name: str) -> str:
     return f"{name}{UNFINISHED}"
-
-
-def is_default(record: Record) -> bool:
-    """Whether it is one of the templates the host came with."""
-    return bool(record.get("is_default_template")) or record["other_config"].get("default_template") == "true"
 
 
 class Creation:
@@ -59,7 +53,7 @@ class Creation:
         if vm:
             return self.objects.resolve("VM", vm, is_guest)
         if template:
-            return self.objects.resolve("VM", template, lambda r: r["is_a_template"] and not r["is_a_snapshot"])
+            return self.objects.resolve("VM", template, is_template)
         raise InvalidChange(
             f"VM {self.vm.label!r} is not there, and the task does not say what to make it from.",
             hint="Give template, from_vm or from_snapshot.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import capacity, hosts, movable, tasks
+from ... import hosts, movable, tasks
 from ...client import Session
 from ...errors import ApiError, InvalidChange, NotFound, XenError
 from ...fields import Table
@@ -18,6 +18,7 @@ from ...plan import Operation, Plan
 from ...reasons import Reason, name
 from ...refs import NULL, Objects, Record
 from ...resource import Found, Resource
+from ...vms import guests, is_guest
 from . import cross, disks, words
 from .move import THERE, Move, Pools
 
@@ -56,7 +57,7 @@ class VmMigrate(Resource):
 
     # finding --------------------------------------------------------------------
     def candidates(self) -> dict[str, Record]:
-        return capacity.guests(self.objects)
+        return guests(self.objects)
 
     def find(self) -> Found:
         """Where the VM is, once a migration of it that is under way has ended. Raises NotFound, Ambiguous, Timeout."""
@@ -80,24 +81,22 @@ class VmMigrate(Resource):
         return t.cast(Found, moved or found)
 
     def _here(self) -> Found | None:
-        rows = self.candidates()
         text = self.params["uuid"] or self.params["name"]
-        if not any(text in (vm["uuid"], vm["name_label"]) for vm in rows.values()):
+        if not self.objects.named("VM", text, is_guest):
             return None
-        ref = self.objects.resolve("VM", text, lambda vm: vm in rows.values())
-        return Found(ref, rows[ref])
+        ref = self.objects.resolve("VM", text, is_guest)
+        return Found(ref, self.objects.get("VM", ref))
 
     def _there(self) -> Found | None:
         """A VM that has gone keeps its uuid; a copy has the name only."""
-        rows = capacity.guests(self.theirs)
         text = self.params["name"] if self.params["copy"] and self.params["name"] else self.params["uuid"] or self.params["name"]
         if self.params["copy"] and not self.params["name"] and (here := self._here()):
             text = here.record["name_label"]
-        found = self.theirs.named("VM", text, lambda vm: vm in rows.values())
+        found = self.theirs.named("VM", text, is_guest)
         if not found:
             return None
-        ref = found[0] if self.params["copy"] else self.theirs.resolve("VM", text, lambda vm: vm in rows.values())
-        return Found(ref, rows[ref])
+        ref = found[0] if self.params["copy"] else self.theirs.resolve("VM", text, is_guest)
+        return Found(ref, self.theirs.get("VM", ref))
 
     def _rests(self, ref: str) -> object:
         try:
