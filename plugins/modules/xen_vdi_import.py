@@ -17,6 +17,8 @@ description:
   - The file lies on the machine the task runs on. That is the control node, unless the task runs as an ordinary module on another
     machine (C(delegate_to), or a play for that machine). For an image that is neither raw nor VHD, C(qemu-img) is needed there, and
     room for a copy.
+  - Before anything is made the image is checked as far as its format allows it, so that a file that is cut off is refused. A raw one has
+    nothing to check but O(checksum).
   - The memory needed does not depend on the size of the disk.
 extends_documentation_fragment:
   - domzero.xen.xen
@@ -25,6 +27,13 @@ options:
     description: The image.
     type: path
     required: true
+  parents:
+    description:
+      - Where O(src) is a VHD that holds only what differs from another one (O(domzero.xen.xen_vdi_export#module:base)), the files it builds
+        on, the nearest first. The last one is whole.
+      - They are laid over each other while they are sent.
+    type: list
+    elements: path
   name:
     description: Name of the disk. Needed if O(uuid) is not given.
     type: str

@@ -41,6 +41,13 @@ def temporary_name(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
+def target_of(text: str) -> Path:
+    """Raises InvalidChange for what is no file's name."""
+    if not Path(text).name:
+        raise InvalidChange(f"dest {text!r} names no file.", hint="Give the name of the file.")
+    return Path(text)
+
+
 def refuse_bad_target(target: Path) -> None:
     """Raises InvalidChange where no file can be written."""
     folder = target.parent

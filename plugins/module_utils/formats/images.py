@@ -72,6 +72,27 @@ def _virtual_size(path: Path, kind: str, head: bytes, tail: bytes, size: int) ->
     return int(json.loads(_qemu_img("info", "--output=json", "-f", QEMU_NAMES[kind], str(path)))["virtual-size"])
 
 
+def check(path: Path | str, kind: str) -> None:
+    """Whether an image is what it should be, as far as its format has something to check; a whole file is not read.
+
+    Raises InvalidChange for one that is damaged, cut off, or builds on another file; XenError (qemu-img is missing).
+    """
+    told = json.loads(_qemu_img("info", "--output=json", "-f", QEMU_NAMES[kind], str(path)))
+    if told.get("backing-filename"):
+        raise InvalidChange(
+            f"The image {path} builds on another file ({told['backing-filename']}).",
+            hint="Make it whole: qemu-img convert -O qcow2 FILE NEW.",
+        )
+    try:
+        done = subprocess.run(["qemu-img", "check", "-q", "-f", QEMU_NAMES[kind], str(path)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise _without_qemu_img() from None
+    if done.returncode in (1, 2):  # 3: only room is wasted; 63: this format has no check
+        lines = [line for line in done.stderr.strip().splitlines() if line]
+        why = f" ({lines[0].removeprefix('qemu-img: ')})" if lines else ""
+        raise InvalidChange(f"The image {path} is damaged or cut off{why}.", hint="Is the download complete?")
+
+
 def convert(source: Path | str, target: Path | str, to: str = "raw", *, source_format: str = "") -> None:
     """Another format of the same disk, made by qemu-img; holes stay holes. The target is written over.
 
@@ -127,11 +148,15 @@ def _qemu_img(*arguments: str) -> str:
     try:
         done = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise XenError(
-            "qemu-img is missing where the task runs.",
-            hint="Install it (Debian: qemu-utils, Fedora and EL: qemu-img), or convert to raw before.",
-        ) from None
+        raise _without_qemu_img() from None
     if done.returncode:
         told = done.stderr.strip().removeprefix("qemu-img: ")
         raise XenError(f"qemu-img {arguments[0]} failed: {told or f'status {done.returncode}'}")
     return done.stdout
+
+
+def _without_qemu_img() -> XenError:
+    return XenError(
+        "qemu-img is missing where the task runs.",
+        hint="Install it (Debian: qemu-utils, Fedora and EL: qemu-img), or convert to raw before.",
+    )

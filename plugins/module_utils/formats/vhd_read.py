@@ -87,17 +87,24 @@ class Vhd:
         return table
 
     # contents -------------------------------------------------------------------
-    def extents(self) -> t.Iterator[Extent]:
-        """What this file itself holds, in order; elsewhere are zeros, or what the parent has."""
+    def extents(self, begin: int = 0, end: int | None = None) -> t.Iterator[Extent]:
+        """What this file itself holds between two places, in order; elsewhere are zeros, or what the parent has."""
+        end = self.size if end is None else min(end, self.size)
+        for offset, length in self._extents(begin, end):
+            start, stop = max(offset, begin), min(offset + length, end)
+            if start < stop:
+                yield start, stop - start
+
+    def _extents(self, begin: int, end: int) -> t.Iterator[Extent]:
+        """Of all blocks that have a part there."""
         if self.header is None:
             yield 0, self.size
             return
-        for number, entry in enumerate(self.table):
-            if entry != UNUSED:
-                start = number * self.header.block_size
-                for offset, length in self._present(entry):
-                    if start + offset < self.size:
-                        yield start + offset, min(length, self.size - start - offset)
+        size = self.header.block_size
+        for number in range(begin // size, -(-end // size)):
+            if self.table[number] != UNUSED:
+                for offset, length in self._present(self.table[number]):
+                    yield number * size + offset, length
 
     def _present(self, entry: int) -> t.Iterator[Extent]:
         """The runs of sectors that a block's bitmap says are there."""
@@ -129,10 +136,14 @@ class Vhd:
 
 
 class Chain:
-    """A VHD with its parents, the disk itself first. Raises Damaged when one is not the parent of the one before."""
+    """A VHD with its parents, the disk itself first. Raises Damaged when one is not the parent of the one before.
 
-    def __init__(self, paths: t.Sequence[Path | str]):
+    belongs: asked of a file and the next where they do not say so themselves; some hosts write other uuids each time.
+    """
+
+    def __init__(self, paths: t.Sequence[Path | str], belongs: t.Callable[[Path, Path], bool] = lambda _child, _parent: False):
         self.files: list[Vhd] = []
+        self._belongs = belongs
         try:
             for path in paths:
                 self.files.append(Vhd(path))
@@ -157,26 +168,51 @@ class Chain:
 
     def _check(self) -> None:
         for child, parent in zip(self.files, self.files[1:]):
+            if self._belongs(child.path, parent.path):
+                continue
             if not child.differencing or child.header is None:
-                raise Damaged(f"{child.path} is whole by itself, {parent.path} cannot be its parent.")
+                raise Damaged(f"{child.path} is whole by itself, {parent.path} cannot be its parent.", hint="Leave the files after it out.")
             if child.header.parent_uuid != parent.footer.uuid:
-                raise Damaged(f"{child.path} has another parent than {parent.path}: {child.header.parent_uuid}, not {parent.footer.uuid}.")
+                raise Damaged(
+                    f"{child.path} has another parent than {parent.path}: {child.header.parent_uuid}, not {parent.footer.uuid}.",
+                    hint="Name the files in order, the one that holds the newest changes first.",
+                )
         last = self.files[-1]
         if last.differencing and last.header:
             told = f" ({last.header.parent_name})" if last.header.parent_name else ""
-            raise Damaged(f"{last.path} holds changes only; its parent {last.header.parent_uuid}{told} is missing.")
+            raise Damaged(
+                f"{last.path} holds changes only; its parent {last.header.parent_uuid}{told} is missing.",
+                hint="Name the files it builds on as well (parents), the nearest first.",
+            )
+
+    def check(self) -> None:
+        """Read what says where the data is, too. Raises Damaged. A VHD has no checksums of its data."""
+        for _extent in self.extents():
+            pass
+
+    def extents(self) -> t.Iterator[Extent]:
+        """Where one of the files has something, file by file."""
+        for file in self.files:
+            yield from file.extents(0, self.size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The disk there."""
+        out = bytearray(length)
+        for file in reversed(self.files):
+            for start, count in file.extents(offset, min(offset + length, self.size)):
+                out[start - offset : start - offset + count] = file.read(start, count)
+        return bytes(out)
 
     def pieces(self) -> t.Iterator[tuple[int, bytes]]:
         """Offsets and data, the parents' first: laid over each other they are the disk, with zeros elsewhere."""
         for file in reversed(self.files):
-            for offset, length in file.extents():
-                end = min(offset + length, self.size)
-                for at in range(offset, end, PIECE):
-                    yield at, file.read(at, min(PIECE, end - at))
+            for offset, length in file.extents(0, self.size):
+                for at in range(offset, offset + length, PIECE):
+                    yield at, file.read(at, min(PIECE, offset + length - at))
 
 
 def verify(path: Path | str) -> Vhd:
-    """Read all bitmaps of one file too. The closed Vhd; raises Damaged, OSError. A VHD has no checksums of its data."""
+    """Read all bitmaps of one file too. The closed Vhd; raises Damaged, OSError."""
     with Vhd(path) as file:
         for _extent in file.extents():
             pass

@@ -18,7 +18,7 @@ from ..errors import InvalidChange, OutcomeUnknown, XenError
 from ..fields import Table
 from ..formats import manifest, xva
 from ..formats.compression import Damaged, compression_of
-from ..formats.files import Landing, refuse_bad_target
+from ..formats.files import Landing, refuse_bad_target, target_of
 from ..formats.manifest import Manifest
 from ..plan import Later, Operation, Plan
 from ..refs import NULL, Objects, Record
@@ -49,7 +49,7 @@ class VmExport(Resource):
 
     def __init__(self, session: t.Any, params: Record):
         super().__init__(session, params)
-        self.dest = Path(params["dest"])
+        self.dest = target_of(params["dest"])
         self._snapshot = ""  # ours, while it is there
 
     @classmethod

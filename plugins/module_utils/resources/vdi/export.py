@@ -14,9 +14,9 @@ from pathlib import Path
 from ... import stream
 from ...errors import InvalidChange
 from ...fields import Table
-from ...formats import disk_note, images, vhd
+from ...formats import disk_note, images, vhd, vhd_read
 from ...formats.disk_note import Note
-from ...formats.files import Landing, refuse_bad_target, sha256_of
+from ...formats.files import Landing, refuse_bad_target, sha256_of, target_of
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
@@ -42,7 +42,7 @@ class VdiExport(Resource):
 
     def __init__(self, session: t.Any, params: Record):
         super().__init__(session, params)
-        self.dest = Path(params["dest"])
+        self.dest = target_of(params["dest"])
         self.vdis = Vdi(session, {**params, "state": "present", "move": False})
         self.vdis.objects = self.objects
 
@@ -120,7 +120,7 @@ class VdiExport(Resource):
             if self.params["format"] == "qcow2":
                 self._converted(found, ref)
             else:
-                self._download(ref, self.params["format"], base, self.dest, lambda file: self._seal(found, file.size, file.sha256))
+                self._download(ref, self.params["format"], base, self.dest, lambda file: self._checked(found, file))
             disk_note.publish(self.dest)
 
         return fetch
@@ -142,6 +142,12 @@ class VdiExport(Resource):
             self._seal(found, made.stat().st_size, sha256_of(made))
             os.chmod(made, 0o600)
             os.replace(made, self.dest)
+
+    def _checked(self, found: Found, file: Landing) -> None:
+        """Raises Damaged for a VHD whose structure is not sound. Nothing else has something to check."""
+        if self.params["format"] == "vhd":
+            vhd_read.verify(file.temporary)
+        self._seal(found, file.size, file.sha256)
 
     def _seal(self, found: Found, size: int, sha256: str) -> None:
         record, base = found.record, self._base()

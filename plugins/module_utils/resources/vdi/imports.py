@@ -9,23 +9,18 @@ a disk that the next one knows and fills again.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 import typing as t
-from pathlib import Path
 
 from ... import disks, hosts, stream
 from ...errors import InvalidChange, XenError
 from ...fields import Table, size
-from ...formats import images, vhd
-from ...formats.files import sha256_of
 from ...plan import Later, Plan
 from ...refs import Record
 from ...resource import Found, Resource
 from .resource import Vdi
+from .source import Source
 
 PUT = "http/put_import_raw_vdi"  # as xapi calls the permission
-TAKEN = ("vhd", "raw")  # what every host takes
 
 
 class VdiImport(Resource):
@@ -33,6 +28,7 @@ class VdiImport(Resource):
     states = ()
     options: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "src": {"type": "path", "required": True},
+        "parents": {"type": "list", "elements": "path"},
         "name": {"type": "str"},
         "sr": {"type": "str"},
         "description": {"type": "str"},
@@ -47,7 +43,7 @@ class VdiImport(Resource):
         super().__init__(session, params)
         self.vdis = Vdi(session, {**params, "state": "present", "move": False, "snapshot_of": None})
         self.objects = self.vdis.objects
-        self._file: tuple[images.Image, str] | None = None
+        self.source = Source(params["src"], params.get("parents") or [], params.get("checksum") or "")
 
     @classmethod
     def key(cls) -> str:
@@ -56,24 +52,6 @@ class VdiImport(Resource):
     # looking --------------------------------------------------------------------------
     def find(self) -> Found | None:
         return self.vdis.find()
-
-    def file(self) -> tuple[images.Image, str]:
-        """What the file is, and its SHA-256; read once. Raises InvalidChange."""
-        if self._file is None:
-            image = images.identify(self.params["src"])
-            if image.format not in TAKEN:
-                images.refuse_missing_qemu_img(f"The image {self.params['src']}")
-            try:
-                digest = sha256_of(self.params["src"])
-            except OSError as e:
-                raise InvalidChange(f"The file {self.params['src']} cannot be read: {e.strerror}.") from e
-            wanted = (self.params.get("checksum") or "").removeprefix("sha256:").lower()
-            if wanted and wanted != digest:
-                raise InvalidChange(
-                    f"The SHA-256 of {self.params['src']} is {digest}, not {wanted}.", hint="Is the download complete, and the right one?"
-                )
-            self._file = (image, digest)
-        return self._file
 
     def observe(self, found: Found) -> dict[str, t.Any]:
         record = found.record
@@ -89,11 +67,11 @@ class VdiImport(Resource):
     # planning -------------------------------------------------------------------------
     def plan(self, found: Found | None) -> Plan:
         plan = self._over(found) if found else self._new()
-        plan.facts["format"] = self.file()[0].format
+        plan.facts["format"] = self.source.image.format
         return plan
 
     def _least(self) -> int:
-        image = self.file()[0]
+        image = self.source.image
         given = size(self.params["size"]) if self.params.get("size") else image.virtual_size
         if given < image.virtual_size:
             raise InvalidChange(
@@ -103,7 +81,7 @@ class VdiImport(Resource):
         return given
 
     def _new(self) -> Plan:
-        label, storage, digest = self.vdis.label, self.vdis.storage, self.file()[1]
+        label, storage, digest = self.vdis.label, self.vdis.storage, self.source.sha256
         if not self.params.get("name"):
             raise InvalidChange("A disk that is not there yet needs a name.")
         sr = storage.for_disks(self.params.get("sr"))
@@ -127,7 +105,7 @@ class VdiImport(Resource):
         return plan
 
     def _over(self, found: Found) -> Plan:
-        before, digest, record = self.observe(found), self.file()[1], found.record
+        before, digest, record = self.observe(found), self.source.sha256, found.record
         after, config = {**before, "sha256": digest}, record["other_config"]
         if self.params.get("description") is not None:
             after["description"] = self.params["description"]
@@ -152,7 +130,7 @@ class VdiImport(Resource):
             disks.mark(plan, found.ref, disks.IMPORTED, None, True, label)
 
     def _fill(self, plan: Plan, vdi: str | Later, *, finished: bool) -> None:
-        label, digest = self.vdis.label, self.file()[1]
+        label, digest = self.vdis.label, self.source.sha256
         if not finished:
             plan.add(PUT, vdi, what=f"write {self.params['src']} to disk {label!r}", run=self._send)
             disks.mark(plan, vdi, disks.IMPORTED, digest, False, label)
@@ -175,28 +153,12 @@ class VdiImport(Resource):
     # carrying out -----------------------------------------------------------------------
     def _send(self, vdi: str) -> None:
         try:
-            with _as_taken(self.params["src"], self.file()[0]) as (path, form):
-                query, timeout = {"vdi": vdi, "format": form}, float(self.params["wait_timeout"])
+            with self.source.opened() as sent:
+                query, timeout = {"vdi": vdi, "format": sent.format}, float(self.params["wait_timeout"])
                 what = f"Import of disk {self.vdis.label}"
-                moved = stream.upload(self.session, "/import_raw_vdi", query, path, path.stat().st_size, what=what, timeout=timeout)
-            if path == Path(self.params["src"]) and moved.sha256 != self.file()[1]:
-                raise XenError(f"{path} was changed while it was sent.")
+                moved = stream.upload(self.session, "/import_raw_vdi", query, sent.source, sent.size, what=what, timeout=timeout)
+            if sent.whole and moved.sha256 != self.source.sha256:
+                raise XenError(f"{self.source.path} was changed while it was sent.")
         except XenError as e:
             e.hint = f"{e.hint} Disk {self.vdis.label!r} is not complete: run the task again, or remove it (xen_vdi).".strip()
             raise
-
-
-@contextlib.contextmanager
-def _as_taken(source: str, image: images.Image) -> t.Iterator[tuple[Path, str]]:
-    """The file to send and its format. xapi reads a VHD from its beginning, where a fixed one says nothing of itself."""
-    with open(source, "rb") as file:
-        fixed = image.format == "vhd" and file.read(8) != b"conectix"
-    if fixed:
-        with tempfile.TemporaryDirectory(prefix="domzero.") as folder:
-            copy = Path(folder, "disk.vhd")
-            images.convert(source, copy, "vhd", source_format="vhd")
-            yield copy, "vhd"
-        return
-    taken = TAKEN if image.virtual_size <= vhd.BIGGEST else TAKEN[1:]
-    with images.as_format(source, taken) as path:
-        yield path, image.format if image.format in taken else taken[0]

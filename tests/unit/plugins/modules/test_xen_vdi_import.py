@@ -41,6 +41,15 @@ def config(sim: t.Any) -> list[dict[str, str]]:
     return [db.get("VDI", ref)["other_config"] for ref in db.find("VDI", name_label="data")]
 
 
+def uuid_of(sim: t.Any, name: str) -> str:
+    db = sim.world.pools[0].db
+    return str(db.get("VDI", db.one("VDI", name_label=name))["uuid"])
+
+
+def content(sim: t.Any, name: str) -> str:
+    return str(sim.disks.digest(uuid_of(sim, name)))
+
+
 def test_what_goes_in_comes_out_again(sim: t.Any, run: Run, converges: Run, image: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
     done = converges("xen_vdi_import", src=str(image), name="data")
@@ -70,6 +79,89 @@ def test_other_formats_are_the_same_disk(sim: t.Any, run: Run, converges: Run, i
         subprocess.run(["qemu-img", "convert", "-f", name, "-O", "raw", str(out), str(back)], check=True)
         assert back.read_bytes() == image.read_bytes() + bytes(2 * MIB)
     assert sorted(p.name for p in tmp_path.glob(".*")) == []
+
+
+@QEMU
+def test_a_fixed_vhd_is_sent_without_a_copy(sim: t.Any, converges: Run, image: Path, tmp_path: Path) -> None:
+    fixed = tmp_path / "disk.vhd"
+    subprocess.run(["qemu-img", "convert", "-O", "vpc", "-o", "subformat=fixed,force_size=on", str(image), str(fixed)], check=True)
+    done = converges("xen_vdi_import", src=str(fixed), name="data")
+    assert (done["format"], done["vdi"]["size"]) == ("vhd", 6 * MIB)
+    assert content(sim, "data") == hashlib.sha256(image.read_bytes()).hexdigest()
+
+
+# differences ------------------------------------------------------------------------------
+@pytest.fixture
+def chain(sim: t.Any, run: Run, image: Path, tmp_path: Path) -> list[str]:
+    """A disk's newest state as difference to a snapshot, that to another one, and that whole."""
+    run("xen_vdi_import", src=str(image), name="data")
+    files = []
+    for number in range(3):
+        sim.disks.fill(uuid_of(sim, "data"), number * MIB, MIB // 2, f"change {number}")
+        run("xen_vdi", name=f"state {number}", snapshot_of="data")
+        files.insert(0, str(tmp_path / f"{number}.vhd"))
+        run("xen_vdi_export", name=f"state {number}", dest=files[0], base=f"state {number - 1}" if number else None)
+    return files
+
+
+def test_differences_are_laid_over_each_other(sim: t.Any, converges: Run, chain: list[str]) -> None:
+    done = converges("xen_vdi_import", src=chain[0], parents=chain[1:], name="again")
+    assert done["operations"][:2] == ["VDI.create", "http/put_import_raw_vdi"]
+    assert content(sim, "again") == content(sim, "data")
+    converges("xen_vdi_import", src=chain[1], parents=chain[2:], name="older")
+    assert content(sim, "older") == content(sim, "state 1") != content(sim, "data")
+
+
+def test_differences_without_what_they_build_on_are_refused(sim: t.Any, run: Run, chain: list[str]) -> None:
+    for parents in ([], chain[1:2], chain[2:]):
+        with pytest.raises(XenError, match=r"holds only what differs|is missing|has another parent") as caught:
+            run("xen_vdi_import", check=True, src=chain[0], parents=parents, name="again")
+        assert caught.value.hint
+    with pytest.raises(XenError, match="is whole by itself"):
+        run("xen_vdi_import", check=True, src=chain[2], parents=chain[:1], name="again")
+
+
+# damaged files ----------------------------------------------------------------------------
+@QEMU
+@pytest.mark.parametrize("kind", ["vhd", "qcow2"])
+def test_a_file_that_is_cut_off_is_refused_before_any_call(sim: t.Any, run: Run, image: Path, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"disk.{kind}"
+    name = {"vhd": "vpc"}.get(kind, kind)
+    subprocess.run(["qemu-img", "convert", "-O", name, str(image), str(file)], check=True)
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size - 2 * MIB)
+    mark = sim.mark()
+    for check in (True, False):
+        with pytest.raises(XenError, match=r"cut off"):
+            run("xen_vdi_import", check=check, src=str(file), name="data")
+    assert sim.calls(mark) == []
+
+
+@QEMU
+def test_an_image_that_builds_on_another_file_is_refused(sim: t.Any, run: Run, image: Path, tmp_path: Path) -> None:
+    file = tmp_path / "above.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image), str(file)], check=True)
+    with pytest.raises(InvalidChange, match=r"builds on another file .*disk\.img.*qemu-img convert"):
+        run("xen_vdi_import", check=True, src=str(file), name="data")
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(sim: t.Any, run: Run, image: Path) -> None:
+    strike = sim.faults.strike
+
+    def struck(method: str, changing: bool) -> t.Any:
+        if method.endswith("VDI.create"):
+            with image.open("r+b") as opened:
+                opened.write(b"other")
+        return strike(method, changing)
+
+    sim.faults.strike = struck
+    try:
+        with pytest.raises(XenError, match=r"was changed while it was sent.* is not complete: run the task again"):
+            run("xen_vdi_import", src=str(image), name="data")
+    finally:
+        sim.faults.strike = strike
+    assert run("xen_vdi_import", src=str(image), name="data")["changed"]
+    assert content(sim, "data") == hashlib.sha256(image.read_bytes()).hexdigest()
 
 
 def test_another_file_is_written_over_only_when_the_task_says_so(sim: t.Any, run: Run, converges: Run, image: Path) -> None:
