@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 import typing as t
-from pathlib import Path
 
 from .. import hosts, stream
 from ..errors import InvalidChange, OutcomeUnknown, XenError

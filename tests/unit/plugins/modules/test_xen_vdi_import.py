@@ -117,6 +117,10 @@ def test_differences_without_what_they_build_on_are_refused(sim: t.Any, run: Run
         with pytest.raises(XenError, match=r"holds only what differs|is missing|has another parent") as caught:
             run("xen_vdi_import", check=True, src=chain[0], parents=parents, name="again")
         assert caught.value.hint
+    Path(f"{chain[0]}.manifest.json").unlink()
+    Path(f"{chain[2]}.manifest.json").unlink()
+    with pytest.raises(XenError, match="is missing"):
+        run("xen_vdi_import", check=True, src=chain[0], name="again")
     with pytest.raises(XenError, match="is whole by itself"):
         run("xen_vdi_import", check=True, src=chain[2], parents=chain[:1], name="again")
 
