@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: simulated hosts, a playbook run on them, the same playbook run again."""
+"""The demo: simulated hosts become a pool, VMs are made on it, and each playbook is run again."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from ansible_collections.domzero.xen.tests.simulator.running import Simulator
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
-PLAYBOOK = CHECKOUT / "playbooks/pool_build.yml"
+PLAYBOOKS = ("pool_build", "vms")
 INVENTORY = CHECKOUT / "playbooks/inventories/homogeneous"
 SITE = CHECKOUT / "tests/simulator/sites/homogeneous.yml"
 
 
-def run(simulator: Simulator) -> str:
-    """Run the playbook once. Exits if it fails; returns what it did in a sentence."""
-    mark = len(simulator.calls())
-    start = time.monotonic()
-    variables = simulator.state / "variables.json"
+def variables(simulator: Simulator) -> Path:
+    """What the inventory cannot know: where the hosts answer, and an image in the place of one that was downloaded."""
+    image = simulator.state / "cloud.raw"
+    image.write_bytes(bytes(1 << 20))
     pins = [host.fingerprint_sha256 for host in simulator.hosts]
-    variables.write_text(json.dumps({"simulator_port": simulator.hosts[0].port, "pool_build_fingerprint": pins}))
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), "--extra-vars", f"@{variables}", str(PLAYBOOK)]
+    known = {"simulator_port": simulator.hosts[0].port, "pool_build_fingerprint": pins, "template_build_image": str(image)}
+    (simulator.state / "variables.json").write_text(json.dumps(known))
+    return simulator.state / "variables.json"
+
+
+def run(simulator: Simulator, playbook: str) -> str:
+    """Run the playbook once. Exits if it fails; returns what it did in a sentence."""
+    mark, start = len(simulator.calls()), time.monotonic()
+    more = f"@{variables(simulator)}"
+    command = ["ansible-playbook", "--inventory", str(INVENTORY), "--extra-vars", more, str(CHECKOUT / f"playbooks/{playbook}.yml")]
     done = subprocess.run(command, check=False)
     if done.returncode:
         sys.exit("The demo failed. The output above says where.")
@@ -33,18 +41,20 @@ def run(simulator: Simulator) -> str:
 
 
 def main() -> None:
+    told: list[str] = []
     with Simulator("--site", str(SITE), "--speed", "0") as simulator:
         names = ", ".join(f"{host.name} on {host.url}" for host in simulator.hosts)
         print(f"Simulated hosts: {names}")
-        print(f"The pool they become: {INVENTORY.relative_to(CHECKOUT)}/host_vars/lab.yml\n")
-        print(f"First run of {PLAYBOOK.relative_to(CHECKOUT)}:", flush=True)
-        first = run(simulator)
-        print("Second run:", flush=True)
-        second = run(simulator)
+        print(f"The pool they become, and its VMs: {INVENTORY.relative_to(CHECKOUT)}/host_vars/lab.yml\n")
+        for playbook in PLAYBOOKS:
+            for which in ("First", "Second"):
+                print(f"{which} run of playbooks/{playbook}.yml:", flush=True)
+                did = run(simulator, playbook)
+                told.append(f"{which} run of {playbook}: {did}.")
+                if which == "Second" and not did.startswith("0 changing"):
+                    sys.exit(f"{told[-1]} It should have changed nothing.")
         simulator.ctl("check")
-    print(f"First run:  {first}.\nSecond run: {second}.")
-    if not second.startswith("0 changing"):
-        sys.exit("The second run should have changed nothing.")
+    print("\n".join(told))
 
 
 if __name__ == "__main__":
