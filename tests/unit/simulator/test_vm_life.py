@@ -142,13 +142,23 @@ def test_memory_limits_keep_their_order(pool: Hosting) -> None:
         ("VM.set_memory_static_min", [GIB]),
         ("VM.set_memory_static_range", [GIB, GIB // 2]),
     ):
-        assert pool.refused(method, vm, *args)[0] == "MEMORY_CONSTRAINT_VIOLATION", method
+        assert pool.refused(method, vm, *args) == ["MEMORY_CONSTRAINT_VIOLATION_ORDER"], method
     pool("VM.set_memory_static_max", vm, 2 * GIB)
     pool("VM.set_memory_dynamic_max", vm, 2 * GIB)
     pool("VM.set_memory_dynamic_min", vm, GIB)
     record = pool.record("VM", vm)
     limits = [record[f"memory_{name}"] for name in ("static_min", "dynamic_min", "dynamic_max", "static_max")]
     assert limits == [GIB // 2, GIB, 2 * GIB, 2 * GIB]
+
+
+def test_a_vm_whose_least_memory_is_less_than_its_template_recommends_does_not_start(pool: Hosting) -> None:
+    vm = pool.vm()
+    pool("VM.set_memory_limits", vm, GIB // 2, GIB, GIB, GIB)
+    restriction = '<restrictions><restriction field="memory-static-min" min="{}"/></restrictions>'
+    pool("VM.set_recommendations", vm, restriction.format(GIB // 2 + 1))
+    assert pool.refused("VM.start", vm, False, False)[0] == "MEMORY_CONSTRAINT_VIOLATION"
+    pool("VM.set_recommendations", vm, restriction.format(GIB // 2))
+    pool("VM.start", vm, False, False)
 
 
 def test_xen_needs_more_for_a_bigger_guest(pool: Hosting) -> None:

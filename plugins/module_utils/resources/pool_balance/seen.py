@@ -12,6 +12,8 @@ from dataclasses import replace
 from ... import capacity, hosts, movable
 from ...planner import balance
 from ...planner.balance import Weights
+from ...reasons import Reason, Reasons
+from ...reasons import name as name_of
 from ...refs import NULL, Objects, Record
 from ...vms import guests
 
@@ -70,18 +72,22 @@ class Seen:
             ref, targets = self.vms[plain.name], frozenset[str]()
             vm = self.objects.get("VM", ref)
             reasons = [] if ref in excluded else movable.stays(self.objects, ref)
+            if not reasons and ref not in excluded:
+                others = {name: host for name, host in takers.items() if name != plain.host}
+                targets = frozenset(name for name, host in others.items() if not any(self._against(ref, vm, host)))
+                reasons = [] if targets else [reason for host in sorted(others)[:1] for reason in self._against(ref, vm, others[host])]
             if reasons:
                 tied[plain.name] = " ".join(reason.text for reason in reasons)
-            elif ref not in excluded:
-                targets = frozenset(name for name, host in takers.items() if name != plain.host and self._takes(ref, vm, host))
             out.append(replace(plain, targets=targets, apart=frozenset(apart & set(vm.get("groups", ())))))
         return out, dict(sorted(tied.items()))
 
-    def _takes(self, ref: str, vm: Record, host: str) -> bool:
-        """Whether its affinity allows it, and nothing but memory, which the planner counts, speaks against it."""
+    def _against(self, ref: str, vm: Record, host: str) -> Reasons:
+        """What keeps it from a host: affinity to another, and all but memory, which the planner counts."""
         if vm["affinity"] != host and vm["affinity"] in self._at:
-            return False
-        return not (movable.refuses(self.objects, host, vm, with_memory=False) or movable.lacks(self.objects, ref, host))
+            yield Reason("VM_HAS_AFFINITY", f"{name_of(vm)} is to be on host {self._at[vm['affinity']]!r} (affinity).", "")
+            return
+        yield from movable.refuses(self.objects, host, vm, with_memory=False)
+        yield from movable.lacks(self.objects, ref, host)
 
     def _apart(self) -> set[str]:
         """The groups whose members are to be on different hosts; older releases have none."""

@@ -73,7 +73,12 @@ def test_what_cannot_move_is_told_with_the_reason(lab: Lab, run: Run) -> None:
     lab.running("local", memory=GIB, sr=lab.local_sr("xcp00"), disks=1)
     done = run("xen_pool_balance", check=True)
     assert done["moves"] == []
-    assert done["tied"] == {"web0": "VM 'web0' has no guest tools running.", "web1": "VM 'web1' has no guest tools running."}
+    disk, host = done["tied"].pop("local").split(lab("SR.get_uuid", lab.local_sr("xcp00")))
+    assert (disk, host) == ("Disk 0 of VM 'local' is in SR '", "', which host 'xcp01' does not have.")
+    assert done["tied"] == {
+        "web0": "VM 'web0' has no guest tools running.",
+        "web1": "VM 'web1' has no guest tools running.",
+    }
 
 
 def test_excluded_and_affine_guests_stay(lab: Lab, run: Run) -> None:
