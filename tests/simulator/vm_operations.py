@@ -53,6 +53,13 @@ def check(db: Database, vm: str, operation: str, *, strict: bool = True) -> None
         raise fault
 
 
+def assert_power_state(db: Database, vm: str, expected: str) -> None:
+    """Raises VM_BAD_POWER_STATE [vm, expected, actual]."""
+    actual = db.get("VM", vm)["power_state"]
+    if actual != expected:
+        raise Fault("VM_BAD_POWER_STATE", vm, expected.lower(), actual.lower())
+
+
 def named(operation: str) -> str:
     """An operation as errors spell it."""
     return str(rules("VM")["names_in_errors"].get(operation, operation))

@@ -24,7 +24,7 @@ FRESH: dict[str, t.Any] = {
     "is_snapshot_from_vmpp": False, "is_vmss_snapshot": False, "is_a_snapshot": False, "snapshot_of": NULL, "snapshot_time": EPOCH,
     "snapshot_info": {}, "snapshot_metadata": "", "transportable_snapshot_id": "", "parent": NULL, "attached_PCIs": [], "blobs": {},
     "requires_reboot": False, "pending_guidances": [], "pending_guidances_recommended": [], "pending_guidances_full": [],
-    "is_control_domain": False, "memory_target": 0, "last_boot_CPU_flags": {}, "last_booted_record": "", "version": 0,
+    "is_control_domain": False, "version": 0,
 }  # fmt: skip
 OTHER_SIDE = ("uuid", "consoles", "VIFs", "VBDs", "VUSBs", "VGPUs", "VTPMs", "crash_dumps", "snapshots", "children")
 

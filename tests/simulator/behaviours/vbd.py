@@ -24,17 +24,31 @@ PLUG = 0.5  # virtual seconds a hotplug takes
 
 def _refuse_record(call: Call, record: Record) -> None:
     """Raises what is wrong with drive and medium together."""
+    vdi = None if record["empty"] else call.db.get("VDI", record["VDI"])
+    if vdi and vdi["type"] not in rules("VBD")["vdi_types_ok"]:
+        raise Fault("VDI_INCOMPATIBLE_TYPE", record["VDI"], vdi_operations.type_name(vdi["type"]))
     if record["type"] == "CD" and record["mode"] != "RO":
         raise Fault("VBD_CDS_MUST_BE_READONLY")
-    if record["empty"]:
-        if record["type"] != "CD":
-            raise Fault("VBD_NOT_REMOVABLE_MEDIA", "in constructor")
-        return
-    vdi = call.db.get("VDI", record["VDI"])
-    if vdi["type"] not in rules("VBD")["vdi_types_ok"]:
-        raise Fault("VDI_INCOMPATIBLE_TYPE", record["VDI"], vdi_operations.type_name(vdi["type"]))
-    if record["mode"] == "RW" and vdi["read_only"]:
+    if record["type"] != "CD" and record["empty"]:
+        raise Fault("VBD_NOT_REMOVABLE_MEDIA", "in constructor")
+    if vdi and record["mode"] == "RW" and vdi["read_only"]:
         raise Fault("VDI_READONLY", record["VDI"])
+
+
+def _refuse_moment(call: Call, vm: str) -> None:
+    """Raises OTHER_OPERATION_IN_PROGRESS ["VM", vm, operation, task] while the VM moves."""
+    for task, running in call.db.get("VM", vm)["current_operations"].items():
+        if running in ("migrate_send", "pool_migrate"):
+            raise Fault("OTHER_OPERATION_IN_PROGRESS", "VM", vm, running, task)
+
+
+def _refuse_tie(call: Call, vm: str, vdi: str) -> None:
+    """Raises HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN for a disk that would keep a protected VM on one host."""
+    pool, record = call.pool.pool, call.db.get("VM", vm)
+    protected = pool["ha_enabled"] and record["ha_always_run"] and record["ha_restart_priority"] == "restart"
+    tied = call.db.exists("VDI", vdi) and not call.db.get("SR", call.db.get("VDI", vdi)["SR"])["shared"]
+    if protected and tied and not pool["ha_allow_overcommit"]:
+        raise Fault("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
 
 
 def _place(call: Call, vm: str, userdevice: str, kind: str) -> str:
@@ -58,7 +72,9 @@ def create(call: Call, record: Record) -> str:
     db = call.db
     vm = db.get("VM", record["VM"])
     _refuse_record(call, record)
+    _refuse_moment(call, record["VM"])
     place = _place(call, record["VM"], record["userdevice"], record["type"])
+    _refuse_tie(call, record["VM"], NULL if record["empty"] else record["VDI"])
     kept = {"currently_attached": record["currently_attached"], "device": record["device"]}
     given = kept if vm["power_state"] == "Suspended" else {"currently_attached": False, "device": ""}
     vdi = NULL if record["empty"] else record["VDI"]
@@ -143,6 +159,7 @@ def insert(call: Call, vbd: str, vdi: str) -> None:
     call.db.get("VDI", vdi)
     with device_operations.running(call, "VBD", vbd, "insert"):
         _raise_sharing(call, vbd, vdi)
+        _refuse_tie(call, call.db.get("VBD", vbd)["VM"], vdi)
         call.db.set("VBD", vbd, VDI=vdi, empty=False)
     vm_running.refresh(call.db, call.db.get("VBD", vbd)["VM"])
 
@@ -160,11 +177,8 @@ def eject(call: Call, vbd: str) -> None:
 
 @message("VBD.set_mode")
 def set_mode(call: Call, self: str, value: str) -> None:
-    """Not while the VM uses the drive."""
-    record = call.db.get("VBD", self)
-    if record["currently_attached"]:
-        raise Fault("OPERATION_NOT_ALLOWED", "The mode of an attached VBD cannot be changed")
-    _refuse_record(call, {**record, "mode": value})
+    """Of a halted VM's; what fits the disk is looked at when it is plugged."""
+    vm_operations.assert_power_state(call.db, call.db.get("VBD", self)["VM"], "Halted")
     call.db.set("VBD", self, mode=value)
 
 

@@ -115,12 +115,16 @@ def unplug_force(call: Call, self: str) -> None:
 
 @message("VIF.move")
 def move(call: Call, self: str, network: str) -> None:
-    """To another network, whether the VM runs or not; a plugged one stays plugged."""
+    """To another network, whether the VM runs or not; a plugged one stays plugged.
+
+    Raises HOST_CANNOT_ATTACH_NETWORK [host, network] where the VM's host is not on it.
+    """
     call.db.get("network", network)
     record = call.db.get("VIF", self)
     host = call.db.get("VM", record["VM"])["resident_on"]
     if record["currently_attached"] and call.db.exists("host", host):
-        _refuse_unseen(call, {**record, "network": network}, host)
+        if call.db.get("network", network)["PIFs"] and not net.pif_on(call.db, host, network):
+            raise Fault("HOST_CANNOT_ATTACH_NETWORK", host, network)
         guest_power.attach_network(call.db, call.world.machine_of(call.pool, host), network)
     call.db.set("VIF", self, network=network)
     guest_agents.follow_cards(call.world, call.db, record["VM"])

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from ..database import Record
     from ..dispatch import Call
 
-FROM_TEMPLATES = frozenset({"is_a_template", "power_state", "suspend_VDI", "other_config", "memory_target", "version"})
+FROM_TEMPLATES = frozenset({"is_a_template", "power_state", "suspend_VDI", "other_config", "blocked_operations"})
 
 
 @message("VM.create")
@@ -29,7 +29,7 @@ def create(call: Call, record: Record) -> str:
     vm = db.create(
         "VM", **{name: value for name, value in record.items() if name not in FROM_TEMPLATES}, other_config=other,
         is_a_template=record["is_a_template"], power_state="Suspended" if suspended else "Halted", domid=-1,
-        suspend_VDI=record["suspend_VDI"] if suspended else NULL, metrics=db.create("VM_metrics"),
+        suspend_VDI=record["suspend_VDI"] if suspended else NULL, metrics=db.create("VM_metrics", VCPUs_utilisation={0: 0.0}),
     )  # fmt: skip
     if db.get("VM", vm)["domain_type"] == "unspecified":
         db.set("VM", vm, domain_type="hvm" if record["HVM_boot_policy"] else "pv")
@@ -100,5 +100,5 @@ def _copy(call: Call, vm: str, name: str, copy_disk: cloning.CopyDisk) -> str:
     disks = cloning.copy_disks(call, vm, copy_disk, image=suspended)
     return cloning.make(
         call, vm, disks, new_macs=True, name_label=name, power_state="Suspended" if suspended else "Halted",
-        other_config=vm_records.independent(record), **({"last_boot_CPU_flags": record["last_boot_CPU_flags"]} if suspended else {}),
+        other_config=vm_records.independent(record),
     )  # fmt: skip

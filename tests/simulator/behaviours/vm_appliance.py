@@ -20,8 +20,11 @@ if t.TYPE_CHECKING:
 
 @message("VM.set_appliance")
 def set_appliance(call: Call, self: str, value: str) -> None:
-    """Out of one appliance, into another."""
-    before = call.db.get("VM", self)["appliance"]
+    """Out of one appliance, into another. Raises OPERATION_NOT_ALLOWED for what is no ordinary VM."""
+    record = call.db.get("VM", self)
+    before = record["appliance"]
+    if record["is_control_domain"] or record["is_a_template"] or record["is_a_snapshot"]:
+        raise Fault("OPERATION_NOT_ALLOWED", "Control domains, templates and snapshots cannot be assigned to appliances.")
     call.db.set("VM", self, appliance=value)
     vm_running.refresh(call.db, self)
     operations.refresh(call.db, before)

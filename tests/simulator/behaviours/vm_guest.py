@@ -26,10 +26,10 @@ def call_plugin(call: Call, vm: str, plugin: str, fn: str, args: dict[str, str])
     vm_operations.check(call.db, vm, "call_plugin")
     if plugin != AGENT_PLUGIN:
         raise Fault("XENAPI_MISSING_PLUGIN", plugin)
-    what, why = "failed to find fn", "could not be found in plugin"
+    what, text = "failed to find fn", f'The requested fn "{fn}" could not be found in plugin "{plugin}".'
     if fn in GUEST_FUNCTIONS:
-        what, why = "failed to execute fn", "could not be executed for lack of the guest agent's feature by plugin"
-    text = f'The requested fn "{fn}" {why} "{plugin}".'
+        what, why = "failed to execute fn", "could not be executed for lack of guest agent control feature"
+        text = f'The requested fn "{fn}" of plugin "{plugin}" {why}.'
     raise Fault("XENAPI_PLUGIN_FAILURE", what, text, text)
 
 

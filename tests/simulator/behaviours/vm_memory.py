@@ -29,11 +29,11 @@ def _limits(call: Call, vm: str) -> Limits:
 
 
 def _change(call: Call, vm: str, operation: str, limits: Limits) -> None:
-    """Raises why the VM does not allow it, MEMORY_CONSTRAINT_VIOLATION when the order is wrong."""
+    """Raises why the VM does not allow it, MEMORY_CONSTRAINT_VIOLATION_ORDER when the order is wrong."""
     vm_operations.check(call.db, vm, operation)
     if list(limits) != sorted(limits) or limits.static_min < 0:
-        raise Fault("MEMORY_CONSTRAINT_VIOLATION", "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max")
-    call.db.set("VM", vm, **{f"memory_{name}": value for name, value in limits._asdict().items()})
+        raise Fault("MEMORY_CONSTRAINT_VIOLATION_ORDER")
+    call.db.set("VM", vm, memory_target=limits.dynamic_min, **{f"memory_{name}": value for name, value in limits._asdict().items()})
     vm_records.update_overhead(call.db, vm)
     memory.note_free(call.db, call.db.get("VM", vm)["resident_on"])
 
@@ -89,8 +89,8 @@ def set_memory_dynamic_max(call: Call, self: str, value: int) -> None:
 
 @message("VM.set_memory_target_live")
 def set_memory_target_live(call: Call, self: str, target: int) -> None:
-    """Both ends of the dynamic range."""
-    _change(call, self, "changing_dynamic_range", _limits(call, self)._replace(dynamic_min=target, dynamic_max=target))
+    """Accepted without effect; the dynamic range has taken its place."""
+    vm_operations.check(call.db, self, "changing_memory_live")
 
 
 @message("VM.wait_memory_target_live")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import guests, implicit, provisioning, vm_operations, vm_records
+from ..disks.guest import Disks
 from ..errors import Fault
 from ..modeltypes import NULL
 from ..vm_running import refresh, running
@@ -18,10 +19,14 @@ if t.TYPE_CHECKING:
 # maps and values the model lists as messages of their own though they only set a field
 VCPU_ORDER = "VCPU values must satisfy: 0 < VCPUs_at_startup \N{LESS-THAN OR EQUAL TO} VCPUs_max"
 PLAIN_MAPS = ("platform", "other_config")
-PLAIN = (
-    "actions_after_crash", "order", "start_delay", "shutdown_delay", "has_vendor_device", "suspend_VDI",
-    "protection_policy",
+PLAIN = ("actions_after_crash",)
+NOT_NEGATIVE = ("order", "start_delay", "shutdown_delay")
+SETTABLE_STRINGS = (
+    "bios-vendor", "bios-version", "system-manufacturer", "system-product-name", "system-version", "system-serial-number",
+    "baseboard-manufacturer", "baseboard-product-name", "baseboard-version", "baseboard-serial-number", "baseboard-asset-tag",
+    "baseboard-location-in-chassis", "enclosure-asset-tag",
 )  # fmt: skip
+LONGEST_STRING = 512
 
 
 def _register_plain() -> None:
@@ -30,6 +35,17 @@ def _register_plain() -> None:
             message(f"VM.{verb}{field}")(make("VM", field))
     for field in PLAIN:
         message(f"VM.set_{field}")(implicit.setter("VM", field))
+    for field in NOT_NEGATIVE:
+        message(f"VM.set_{field}")(_not_negative(field))
+
+
+def _not_negative(field: str) -> implicit.Handler:
+    def change(call: Call, vm: str, value: int) -> None:
+        if value < 0:
+            raise Fault("INVALID_VALUE", f"{field} must be non-negative", str(value))
+        call.db.set("VM", vm, **{field: value})
+
+    return change
 
 
 _register_plain()
@@ -110,9 +126,40 @@ def set_vcpus_number_live(call: Call, self: str, nvcpu: int) -> None:
 
 @message("VM.add_to_VCPUs_params_live")
 def add_to_vcpus_params_live(call: Call, self: str, key: str, value: str) -> None:
-    """Scheduling of a running guest."""
+    """xapi has not done it since it leaves domains to xenopsd."""
     vm_operations.check(call.db, self, "changing_VCPUs_live")
-    implicit.adder("VM", "VCPUs_params")(call, self, key, value)
+    raise Fault("NOT_IMPLEMENTED", "add_to_VCPUs_params_live")
+
+
+# what is plugged in and kept -----------------------------------------------------------------------------------------
+@message("VM.set_has_vendor_device")
+def set_has_vendor_device(call: Call, self: str, value: bool) -> None:
+    """Of a halted one."""
+    vm_operations.assert_power_state(call.db, self, "Halted")
+    call.db.set("VM", self, has_vendor_device=value)
+
+
+@message("VM.set_suspend_VDI")
+def set_suspend_vdi(call: Call, self: str, value: str) -> None:
+    """An equal image takes the place of a suspended VM's. Raises SUSPEND_VDI_REPLACEMENT_IS_NOT_IDENTICAL."""
+    db = call.db
+    vm_operations.assert_power_state(db, self, "Suspended")
+    new, old = db.get("VDI", value), db.get("VM", self)["suspend_VDI"]
+    if new["type"] == "cbt_metadata":
+        raise Fault("VDI_INCOMPATIBLE_TYPE", self, "cbt_metadata")
+    if old != value and db.exists("VDI", old):
+        sums = [Disks(call.world).digest(vdi["uuid"]) for vdi in (db.get("VDI", old), new)]
+        if sums[0] != sums[1]:
+            named = (f"{vdi['uuid']} : {digest}" for vdi, digest in zip((db.get("VDI", old), new), sums))
+            raise Fault("SUSPEND_VDI_REPLACEMENT_IS_NOT_IDENTICAL", *named)
+    db.set("VM", self, suspend_VDI=value)
+
+
+@message("VM.set_protection_policy")
+def set_protection_policy(call: Call, self: str, value: str) -> None:
+    """There are none any more."""
+    call.db.get("VM", self)
+    raise Fault("MESSAGE_REMOVED")
 
 
 # start-up and firmware -----------------------------------------------------------------------------------------------
@@ -127,6 +174,8 @@ def set_hvm_boot_policy(call: Call, self: str, value: str) -> None:
 @message("VM.set_domain_type")
 def set_domain_type(call: Call, self: str, value: str) -> None:
     """The old boot policy follows."""
+    if value == "unspecified":
+        raise Fault("INVALID_VALUE", "domain_type", value)
     policy = (call.db.get("VM", self)["HVM_boot_policy"] or "BIOS order") if value == "hvm" else ""
     call.db.set("VM", self, domain_type=value, HVM_boot_policy=policy)
     vm_records.update_overhead(call.db, self)
@@ -149,16 +198,32 @@ for _verb, _make in (("set_", implicit.setter), ("add_to_", implicit.adder), ("r
 
 @message("VM.set_bios_strings")
 def set_bios_strings(call: Call, self: str, value: dict[str, str]) -> None:
-    """Once, before the first start. Raises VM_BIOS_STRINGS_ALREADY_SET."""
+    """Once, before the first start. Raises VM_BIOS_STRINGS_ALREADY_SET; INVALID_VALUE for a key or value that can't be."""
     if call.db.get("VM", self)["bios_strings"]:
         raise Fault("VM_BIOS_STRINGS_ALREADY_SET")
+    for key, text in value.items():
+        wrong = _wrong_string(key, text)
+        if wrong:
+            raise Fault("INVALID_VALUE", key, wrong)
     call.db.set("VM", self, bios_strings={**guests.BIOS, **value})
+
+
+def _wrong_string(key: str, text: str) -> str | None:
+    if key not in SETTABLE_STRINGS:
+        return "Unknown key"
+    if not text:
+        return "Value provided is empty"
+    if len(text) > LONGEST_STRING:
+        return f"{text} has length more than {LONGEST_STRING} characters"
+    return None if text.isascii() and text.isprintable() else f"{text} has non-printable ASCII characters"
 
 
 @message("VM.copy_bios_strings")
 def copy_bios_strings(call: Call, vm: str, host: str) -> None:
-    """Those of a host, once, before the first start."""
-    set_bios_strings(call, vm, call.db.get("host", host)["bios_strings"])
+    """Those of a host, once, before the first start. Raises VM_BIOS_STRINGS_ALREADY_SET."""
+    if call.db.get("VM", vm)["bios_strings"]:
+        raise Fault("VM_BIOS_STRINGS_ALREADY_SET")
+    call.db.set("VM", vm, bios_strings={**guests.BIOS, **call.db.get("host", host)["bios_strings"]})
 
 
 # high availability ---------------------------------------------------------------------------------------------------

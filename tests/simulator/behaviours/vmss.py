@@ -134,11 +134,12 @@ def set_last_run_time(call: Call, self: str, value: str) -> None:
 
 @message("VM.set_snapshot_schedule")
 def set_snapshot_schedule(call: Call, self: str, value: str) -> None:
-    """Of a VM, not of a template or snapshot."""
+    """Of a VM, not of a template or snapshot. Raises INVALID_VALUE [schedule], VM_IS_TEMPLATE [vm]."""
     record = call.db.get("VM", self)
-    if value != NULL:
-        call.db.get("VMSS", value)
-        if record["is_control_domain"] or record["is_a_template"]:
-            raise Fault("OPERATION_NOT_ALLOWED", "Only VMs have snapshot schedules")
+    if value not in (NULL, ""):
+        if record["is_control_domain"] or not call.db.exists("VMSS", value):
+            raise Fault("INVALID_VALUE", value)
+        if record["is_a_template"]:
+            raise Fault("VM_IS_TEMPLATE", self)
     call.db.set("VM", self, snapshot_schedule=value)
     refresh(call.db, self)

@@ -86,7 +86,7 @@ def test_a_drive_in_use_stays(pool: Hosting) -> None:
     vbd = pool.record("VM", vm)["VBDs"][0]
     uuids = pool.record("VBD", vbd)["uuid"], pool.record("VM", vm)["uuid"]
     assert pool.refused("VBD.destroy", vbd) == ["OPERATION_NOT_ALLOWED", f"VBD '{uuids[0]}' still attached to '{uuids[1]}'"]
-    assert pool.refused("VBD.set_mode", vbd, "RO")[0] == "OPERATION_NOT_ALLOWED"
+    assert pool.refused("VBD.set_mode", vbd, "RO") == ["VM_BAD_POWER_STATE", vm, "halted", "running"]
     vdi = pool.record("VBD", vbd)["VDI"]
     assert "resize" not in pool.record("VDI", vdi)["allowed_operations"]
     pool("VM.hard_shutdown", vm)

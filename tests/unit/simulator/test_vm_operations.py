@@ -217,7 +217,7 @@ def test_a_halted_vm_with_a_vgpu_can_be_sent_away(pool: Hosting) -> None:
 def test_a_vm_that_is_in_something_does_not_become_a_template(pool: Hosting, field: str, cls: str, code: str) -> None:
     vm = pool.vm()
     other = pool.db.create(cls)
-    pool(f"VM.set_{field}", vm, other)
+    pool.db.set("VM", vm, **{field: other})
     assert pool.refused("VM.set_is_a_template", vm, True) == [code, vm, other]
 
 

@@ -96,7 +96,7 @@ def test_a_schedule_with_vms_stays(pool: Hosting) -> None:
     schedule = _schedule(pool)
     vm = _member(pool, schedule)
     assert pool.refused("VMSS.destroy", schedule) == ["VMSS_HAS_VM"]
-    assert pool.refused("VM.set_snapshot_schedule", pool.template, schedule)[0] == "OPERATION_NOT_ALLOWED"
+    assert pool.refused("VM.set_snapshot_schedule", pool.template, schedule) == ["VM_IS_TEMPLATE", pool.template]
     pool("VM.hard_shutdown", vm)
     assert "make_into_template" not in pool.allowed(vm)
     pool("VM.set_snapshot_schedule", vm, NULL)

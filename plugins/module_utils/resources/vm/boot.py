@@ -36,8 +36,8 @@ CLAIMED = ("cores-per-socket", SECURE)  # keys of platform that are options of t
 CHOSEN = {"device-model": ("qemu-upstream-compat", "qemu-upstream-uefi")}
 CLOCK = "timeoffset"
 # what the guest only sees after a restart but may be set at any time, and what must not change under it
-NEXT_START = ("boot_order", "platform", "install_repository", "has_vendor_device", *TEXTS)
-HALTED = ("domain_type", "firmware", "secure_boot", "vtpm")
+NEXT_START = ("boot_order", "platform", "install_repository", *TEXTS)
+HALTED = ("domain_type", "firmware", "secure_boot", "vtpm", "has_vendor_device")
 
 
 class Boot(Part):

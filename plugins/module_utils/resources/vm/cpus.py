@@ -95,12 +95,9 @@ class Cpus(Part):
         now, then = _params(have), _params(want)
         if now == then:
             return
-        live = {k: v for k, v in then.items() if k in KEYS and now.get(k) != v} if subject.at == "Running" and self._live(subject) else {}
-        rest = {k: v for k, v in then.items() if k not in live}
-        if rest != now:
-            plan.add("VM.set_VCPUs_params", subject.ref, rest, what=f"set the scheduling of VM {label!r}")
-        for key, value in sorted(live.items()):  # writes the record and tells the hypervisor
-            plan.add("VM.add_to_VCPUs_params_live", subject.ref, key, value, what=f"set the scheduling of VM {label!r}")
+        plan.add("VM.set_VCPUs_params", subject.ref, then, what=f"set the scheduling of VM {label!r}")
+        if subject.at != "Halted":  # no xapi has VM.add_to_VCPUs_params_live
+            plan.warnings.append(f"VM {label!r} takes its scheduling into account when it starts the next time.")
 
     def _numbers(self, plan: Plan, subject: Subject) -> None:
         """The lower one first when both become fewer, the higher one when they become more."""

@@ -89,10 +89,11 @@ def test_processors_and_their_scheduling(converges: Run) -> None:
     assert converges("xen_vm", name="web01", vcpus_max=1, cores_per_socket=1)["vm"]["vcpus"] == 1
 
 
-def test_scheduling_changes_while_the_vm_runs(converges: Run, session: Session) -> None:
+def test_scheduling_of_a_running_vm_counts_from_its_next_start_on(run: Run, converges: Run, session: Session) -> None:
     converges("xen_vm", **RUNNING)
-    converges("xen_vm", name="web01", cpu_weight=512)
-    converges("xen_vm", name="web01", cpu_weight=128)
+    done = run("xen_vm", name="web01", cpu_weight=512)
+    assert done["warnings"] == ["VM 'web01' takes its scheduling into account when it starts the next time."]
+    assert converges("xen_vm", name="web01", cpu_weight=128)["operations"] == ["VM.set_VCPUs_params"]
     assert record(session)["VCPUs_params"]["weight"] == "128"
 
 
