@@ -12,6 +12,7 @@ from ...errors import Ambiguous, InvalidChange, NotFound
 from ...hosts import pool_of, readable_size
 from ...reasons import Reason, Reasons, name
 from ...refs import Objects, Record
+from ...storage import Storage
 
 MAP = t.Mapping[str, str]
 AT_ONCE = 3  # storage migrations of one host
@@ -98,7 +99,7 @@ def obstacles(ours: Objects, vm: Record, moved: t.Mapping[str, str], theirs: Obj
         *[reason for disk in rows for reason in _disk(ours, vm, disk)],
         *[reason for sr in dict.fromkeys(d.sr for d in rows) for reason in _features(ours, sr, SOURCE_NEEDS)],
         *[reason for sr in dict.fromkeys(moved.values()) for reason in _target(ours, theirs, sr, host, vm)],
-        *_space(rows, moved, theirs),
+        *_space(ours, rows, moved, theirs),
         *_old_release(ours, vm, rows),
         *_too_many(ours, vm),
     ]
@@ -120,15 +121,11 @@ def _disk(ours: Objects, vm: Record, disk: Disk) -> Reasons:
 
 def _features(objects: Objects, sr: str, needed: t.Collection[str]) -> Reasons:
     """An SR whose driver is not listed is left to xapi. Drivers with one word for both directions name the first only."""
-    record = objects.get("SR", sr)
-    driver = next((sm for sm in objects.all("SM").values() if sm["type"] == record["type"]), None)
-    if driver is None:
-        return
-    have = set(driver.get("features") or driver["capabilities"])
+    have = Storage(objects).features(sr)
     have |= {"VDI_MIRROR_IN"} if "VDI_MIRROR" in have else set()
-    if missing := sorted(set(needed) - have):
+    if have and (missing := sorted(set(needed) - have)):
         yield Reason("SR_DOES_NOT_SUPPORT_MIGRATION",
-                     f"SR {objects.label('SR', sr)!r} of type {record['type']} cannot take part in storage migration "
+                     f"SR {objects.label('SR', sr)!r} of type {objects.get('SR', sr)['type']} cannot take part in storage migration "
                      f"(it lacks {', '.join(missing)}).", "Choose another SR, or export the VM and import it.")  # fmt: skip
 
 
@@ -146,14 +143,21 @@ def _target(ours: Objects, theirs: Objects, sr: str, host: str, vm: Record) -> R
                      "Choose a shared SR, or end the VM's protection.")  # fmt: skip
 
 
-def _space(rows: t.Sequence[Disk], moved: t.Mapping[str, str], theirs: Objects) -> Reasons:
+def _space(ours: Objects, rows: t.Sequence[Disk], moved: t.Mapping[str, str], theirs: Objects) -> Reasons:
     for sr in dict.fromkeys(moved.values()):
-        record = theirs.get("SR", sr)
-        free = int(record["physical_size"]) - int(record["physical_utilisation"])
-        coming = sum(int(disk.record["physical_utilisation"]) for disk in rows if moved[disk.vdi] == sr)
-        if int(record["physical_size"]) > 0 and coming > free:
-            yield Reason("SR_FULL", f"SR {theirs.label('SR', sr)!r} has {readable_size(max(0, free))} free, "
-                         f"the disks hold {readable_size(coming)}.", "Make room there or choose another SR.")  # fmt: skip
+        storage = Storage(theirs)
+        free, thick = storage.free(sr), storage.is_thick(sr)
+        coming = sum(_weight(ours, disk, thick=thick) for disk in rows if moved[disk.vdi] == sr)
+        if free is not None and coming > free:
+            yield Reason("SR_FULL", f"SR {theirs.label('SR', sr)!r} has {readable_size(free)} free, the disks "
+                         f"{'take' if thick else 'hold'} {readable_size(coming)}.", "Make room there or choose another SR.")  # fmt: skip
+
+
+def _weight(ours: Objects, disk: Disk, *, thick: bool) -> int:
+    """Bytes a disk surely takes on thick storage or on thin: what one that comes from thick storage holds xapi does not tell."""
+    if thick:
+        return int(disk.record["virtual_size"])
+    return 0 if Storage(ours).is_thick(disk.sr) else int(disk.record["physical_utilisation"])
 
 
 def _old_release(ours: Objects, vm: Record, rows: t.Sequence[Disk]) -> Reasons:

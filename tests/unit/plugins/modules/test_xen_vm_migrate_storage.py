@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import Ambiguous, ApiError, InvalidChange
 
-from .moving_lab import DISK, Lab
+from .moving_lab import DISK, GIB, Lab
 
 Run = t.Callable[..., t.Any]
 
@@ -122,6 +122,23 @@ def test_all_that_speaks_against_it_is_told_at_once(lab: Lab, run: Run) -> None:
             run("xen_vm_migrate", name="web1", sr="NFS", check=check)
         assert sorted(codes(refused)) == ["SR_FULL", "VDI_CBT_ENABLED", "VDI_IS_ENCRYPTED", "VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION"]
     assert lab.made(mark) == []
+
+
+def test_a_disk_takes_its_whole_size_on_thick_storage_and_what_it_holds_on_thin(lab: Lab, run: Run) -> None:
+    lab.running(disks=2, sr=lab.local_sr("xcp00"))
+    target = lab.shared_sr()
+    lab.bend("SR", target, physical_size=GIB, physical_utilisation=0)
+    assert run("xen_vm_migrate", name="web1", sr="NFS", check=True)["changed"]
+    lab.bend("SR", target, type="lvmoiscsi")
+    with pytest.raises(InvalidChange, match=r"SR 'NFS' has 1 GiB free, the disks take 2 GiB\. Make room there or choose another SR"):
+        run("xen_vm_migrate", name="web1", sr="NFS", check=True)
+
+
+def test_what_a_disk_on_thick_storage_holds_nobody_knows(lab: Lab, run: Run) -> None:
+    vm = lab.running(disks=1, sr=lab.local_sr("xcp00"))
+    lab.bend("SR", lab.local_sr("xcp00"), type="lvm")
+    lab.bend("VDI", lab("VBD.get_VDI", lab("VM.get_VBDs", vm)[0]), physical_utilisation=1 << 50)
+    assert run("xen_vm_migrate", name="web1", sr="NFS", check=True)["changed"]
 
 
 def test_storage_that_cannot_mirror_is_named(lab: Lab, run: Run) -> None:
