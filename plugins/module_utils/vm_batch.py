@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "absent": {"type": "list", "elements": "dict", "default": []},
     "appliances": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},
+    "templates": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 4},
 }
 ENDING = ("task.cancel", "task.destroy")  # what is still called when the run is to end
@@ -32,8 +33,7 @@ def look(session: Session, params: Options) -> Batch:
     if params["parallel"] < 1:
         raise InvalidChange(f"At least one VM has to be made at a time, not {params['parallel']}.")
     vms, absent = taken(params["vms"]), taken(params["absent"])
-    coming = {"appliances": params["appliances"], "groups": params["groups"]}
-    return Batch(session, vms, absent, look_at(session, vms, absent, params["parallel"], coming), params["parallel"])
+    return Batch(session, vms, absent, look_at(session, vms, absent, params["parallel"], params), params["parallel"])
 
 
 class Side(Session):

@@ -12,21 +12,37 @@ from dataclasses import dataclass
 
 from .client import Session
 from .errors import XenError
-from .mirror import Mirror
+from .mirror import Mirror, Table
 from .module import rehearse
 from .refs import Objects, Record
 from .resources.vm import Vm, is_guest
 
 Options = t.Mapping[str, t.Any]
 SECRET = ("user_data", "meta_data", "network_config")
-MAKES = {"appliances": "VM_appliance", "groups": "VM_group"}
+COMING = {"VM_appliance": "appliances", "VM_group": "groups"}
 
 
 class Still(Mirror):
-    """Nothing changes while a list is looked at: what one entry has read the next need not, and nobody asks for news."""
+    """Nothing changes while a list is looked at: what one entry has read the next need not, and nobody asks for news.
+
+    What others make before is there already. coming: the names by the option of the task.
+    """
+
+    def __init__(self, session: Session, coming: Options):
+        super().__init__(session)
+        self._coming = coming
+        self._seen: dict[str, Table] = {}
 
     def catch_up(self) -> None:
         pass
+
+    def table(self, cls: str) -> Table:
+        if cls not in self._seen:
+            rows = super().table(cls)
+            there = {r.get("name_label") for r in rows.values()} if cls in COMING else set()
+            new = [str(name) for name in self._coming.get(COMING.get(cls, "")) or () if name not in there]
+            self._seen[cls] = {**rows, **{f"{cls}/{name}": {"uuid": f"{cls}/{name}", "name_label": name, "VMs": []} for name in new}}
+        return self._seen[cls]
 
 
 @dataclass
@@ -54,27 +70,28 @@ def taken(entries: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 
 def look_at(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, coming: Options) -> Looked:
-    """coming: names of appliances and groups that are made before the VMs are. parallel: how many VMs of a round at most."""
-    kept, session.mirror = session.mirror, Still(session)
+    """coming: names of appliances, groups and templates that are made before the VMs are. parallel: how many VMs of a round at most."""
+    kept, session.mirror = session.mirror, Still(session, coming)
     try:
-        return _look(session, vms, absent, parallel, coming)
+        return _look(session, vms, absent, parallel, coming.get("templates") or ())
     finally:
         session.mirror = kept
 
 
-def _look(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, coming: Options) -> Looked:
-    objects = Objects(session)
-    there = {r["name_label"] for r in objects.all("VM").values() if is_guest(r)}
-    new = {key: [name for name in coming.get(key) or () if not objects.named(cls, name)] for key, cls in MAKES.items()}
+def _look(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, templates: t.Sequence[str]) -> Looked:
+    rows = Objects(session).all("VM").values()
+    there = {r["name_label"] for r in rows if is_guest(r)}
+    coming = set(templates) - {r["name_label"] for r in rows if r["is_a_template"]}
     problems = contradictions(vms, absent)
     sources = {n: first for n, entry in enumerate(vms) if (first := _source(entry, vms, there)) is not None}
     gone = [_tried(session, {**entry, "state": "absent"}, problems) for entry in absent]
     told = []
     for n, entry in enumerate(vms):
-        if n in sources:  # made from one that is not there yet: nothing can be said of it
+        if n in sources or (str(entry.get("template")) in coming and str(entry.get("name")) not in there):
+            # made from what is not there yet: nothing can be said of it
             told.append({"name": label(entry), "changed": True, "operations": []})
         else:
-            told.append(_tried(session, _possible(entry, new), problems))
+            told.append(_tried(session, entry, problems))
     busy = [n for n, row in enumerate(told) if row["changed"] or vms[n].get("wait_for")]
     return Looked(problems, told, gone, rounds(vms, busy, sources, parallel))
 
@@ -108,16 +125,6 @@ def _source(entry: Options, vms: t.Sequence[Options], there: t.Collection[str]) 
     """The place of the VM it is made from, where that has to be made first."""
     name = str(entry.get("from_vm") or "")
     return None if name in there or str(entry.get("name")) in there else _first_named(name, vms)
-
-
-def _possible(entry: Options, new: Options) -> dict[str, t.Any]:
-    """Without the appliances and groups that are not there yet, but will be."""
-    out = dict(entry)
-    if out.get("appliance") in new["appliances"]:
-        del out["appliance"]
-    if isinstance(out.get("groups"), list):
-        out["groups"] = [name for name in out["groups"] if name not in new["groups"]]
-    return out
 
 
 def _tried(session: Session, entry: Options, problems: list[str]) -> dict[str, t.Any]:

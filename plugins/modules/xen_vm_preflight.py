@@ -41,6 +41,11 @@ options:
     type: list
     elements: str
     default: []
+  templates:
+    description: Names of templates that another task makes before. What VMs made from one that is not there yet would do can't be told.
+    type: list
+    elements: str
+    default: []
   parallel:
     description: How many VMs are in one of the RV(rounds) at most.
     type: int

@@ -40,6 +40,11 @@ options:
     type: list
     elements: str
     default: []
+  templates:
+    description: Names of templates that another task makes before. What VMs made from one that is not there yet would do can't be told.
+    type: list
+    elements: str
+    default: []
   parallel:
     description: How many VMs are worked on at a time. A host does some things one after the other whatever is asked of it.
     type: int

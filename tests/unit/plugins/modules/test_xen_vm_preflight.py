@@ -93,10 +93,21 @@ def test_a_vm_comes_after_the_one_it_is_made_from_and_lower_orders_come_first(lo
     assert look(*vms)["rounds"] == [[2], [1, 3, 4], [0]]
 
 
-def test_appliances_and_groups_that_are_made_before_are_not_missed(look):
+def test_appliances_and_groups_that_are_made_before_are_as_if_they_were_there(look, run):
     entry = {"name": "web", "template": MEDIA, "appliance": "shop", "groups": ["apart"]}
     assert len(look(entry)["problems"]) == 1
-    assert look(entry, appliances=["shop"], groups=["apart"])["problems"] == []
+    told = look(entry, appliances=["shop"], groups=["apart"])
+    assert told["problems"] == []
+    run("xen_appliance", name="shop")
+    run("xen_vm_group", name="apart")
+    assert told["vms"][0]["operations"] == run("xen_vm", **entry)["operations"]
+
+
+def test_of_a_vm_whose_template_is_made_before_nothing_is_said(look):
+    entry = {"name": "web", "template": "Debian 12 cloud"}
+    assert len(look(entry)["problems"]) == 1
+    told = look(entry, templates=["Debian 12 cloud"])
+    assert (told["problems"], told["vms"]) == ([], [{"name": "web", "changed": True, "operations": []}])
 
 
 def test_one_that_is_to_go_is_tried_too(look, run):
