@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import sr_cleaning, sr_operations, vdi_operations
-from ..errors import Fault
+from ..errors import Fault, NotSimulated
 from . import message
 from .sr_types.vhd import PARENT
 from .vdi import driver, working
@@ -112,3 +112,21 @@ def list_changed_blocks(call: Call, vdi_from: str, vdi_to: str) -> str:
     vdi_operations.check(call.db, vdi_from, "list_changed_blocks")
     with working(call, record["SR"], "vdi_list_changed_blocks", vdi_to, "list_changed_blocks") as (found, ctx):
         return found.vdi_changed(ctx, record["location"], later["location"])
+
+
+@message("VDI.get_nbd_info")
+def get_nbd_info(call: Call, self: str) -> list[dict[str, t.Any]]:
+    """Where the disk is served: nowhere, while no network is for that."""
+    record = call.db.get("VDI", self)
+    if record["type"] == "cbt_metadata":
+        raise Fault("VDI_INCOMPATIBLE_TYPE", self, vdi_operations.type_name(record["type"]))
+    if any({"nbd", "insecure_nbd"} & set(network["purpose"]) for network in call.db.all("network").values()):
+        raise NotSimulated("VDI.get_nbd_info with a network for NBD")
+    return []
+
+
+@message("VDI.revert")
+def revert(call: Call, snapshot: str) -> None:
+    """In place, where a driver can do that; none here does. Raises SR_OPERATION_NOT_SUPPORTED [sr]."""
+    sr_operations.check(call.db, call.db.get("VDI", snapshot)["SR"], "vdi_revert")
+    raise NotSimulated("VDI.revert")

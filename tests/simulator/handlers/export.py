@@ -32,6 +32,18 @@ def finish(call: Call, status: str, **fields: t.Any) -> None:
     tasks.finish(call.db, call.task, call.world.clock.iso(), status, **fields)
 
 
+def _vm(exchange: Exchange) -> str:
+    """The one that is asked for. Raises HANDLE_INVALID, UUID_INVALID."""
+    query = exchange.query
+    if query.get("ref"):
+        exchange.db.get("VM", query["ref"])
+        return query["ref"]
+    found = exchange.db.find("VM", uuid=query.get("uuid", ""))
+    if found:
+        return found[0]
+    raise Fault("UUID_INVALID", "VM", query["uuid"]) if "uuid" in query else Fault("INTERNAL_ERROR", "Not_found")
+
+
 def _snapshots(exchange: Exchange, vm: str) -> list[str]:
     wanted = exchange.query.get("export_snapshots", "true") == "true"
     return list(exchange.db.get("VM", vm)["snapshots"]) if wanted else []
@@ -42,7 +54,7 @@ def _described(exchange: Exchange) -> list[str]:
     if exchange.query.get("all") == "true":
         with_dom0 = exchange.query.get("include_dom0", "true") == "true"
         return [vm for vm, record in exchange.db.all("VM").items() if with_dom0 or not record["is_control_domain"]]
-    vm = exchange.object("VM", "uuid", "ref")
+    vm = _vm(exchange)
     return [vm, *_snapshots(exchange, vm)]
 
 
@@ -82,7 +94,7 @@ def export(exchange: Exchange) -> Reply:
     """One VM with its disks; it must be halted or suspended."""
     packed = PACKED.get(exchange.query.get("use_compression", "false"), "")
     with exchange.world.lock:
-        vm = exchange.object("VM", "uuid", "ref")
+        vm = _vm(exchange)
         contents = xva.Contents(exchange.world, exchange.db, [vm])
         see(exchange, {exchange.db.get("VDI", vdi)["SR"] for _name, vdi in contents.disks()})
         call = call_of(exchange, "VM.export", "Export VM")

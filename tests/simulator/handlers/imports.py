@@ -77,7 +77,7 @@ def _run(exchange: Exchange, call: Call, wanted: Wanted) -> Reply:
 def _work(exchange: Exchange, call: Call, wanted: Wanted) -> t.Iterator[bytes]:
     """Reads the body; there is nothing to answer."""
     try:
-        vms = _receive(exchange, call, wanted)
+        vms = receive(call, exchange.body, wanted, dry=_flag(exchange, "dry_run"))
     except Fault as fault:
         with exchange.world.lock:
             finish(call, "failure", error_info=fault.description)
@@ -90,17 +90,18 @@ def _work(exchange: Exchange, call: Call, wanted: Wanted) -> t.Iterator[bytes]:
     yield from ()
 
 
-def _receive(exchange: Exchange, call: Call, wanted: Wanted) -> list[str]:
-    files = _files(exchange.body)
+def receive(call: Call, body: t.Iterator[bytes], wanted: Wanted, *, dry: bool = False) -> list[str]:
+    """The VMs a file holds; the world's lock is not held. Raises Fault, and then nothing is left of them."""
+    files = _files(body)
     name, ova = next(files, ("", b""))
     if name != "ova.xml":
         raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", "ova.xml", name) if name else Fault("IMPORT_ERROR_PREMATURE_EOF")
-    with exchange.world.lock:
+    with call.world.lock:
         work = Import(call, parse(call, bytes(ova)), wanted)
         vms = work.run()
-        if call.task and exchange.db.exists("task", call.task):
-            exchange.db.add_to_map("task", call.task, "other_config", "object_creation", "complete")
-        exchange.world.save()
+        if call.task and call.db.exists("task", call.task):
+            call.db.add_to_map("task", call.task, "other_config", "object_creation", "complete")
+        call.world.save()
     try:
         if wanted.sr != NULL:
             arrival.read(files, work.disks, lambda name: attached.writing(call, work.disks[name]), force=wanted.force)
@@ -108,12 +109,12 @@ def _receive(exchange: Exchange, call: Call, wanted: Wanted) -> list[str]:
             for file in files:
                 raise Fault("IMPORT_ERROR_UNEXPECTED_FILE", "the end", file.name)
     except Fault:
-        with exchange.world.lock:
+        with call.world.lock:
             work.undo()
         raise
-    with exchange.world.lock:
+    with call.world.lock:
         work.finish()
-        if _flag(exchange, "dry_run"):
+        if dry:
             work.undo()
             return []
     return vms

@@ -68,7 +68,6 @@ def test_a_running_vm_is_not_exported(pool: Wire) -> None:
     task = pool("task.create", "export", "")
     assert pool.http("GET", "/export", ref=vm, task_id=task)[0] == 500
     assert pool.record("task", task)["error_info"] == ["VM_BAD_POWER_STATE", vm, "halted, suspended", "running"]
-    assert pool.http("GET", "/export", uuid="nope")[0] == 404
 
 
 def test_descriptions_come_with_snapshots(pool: Wire) -> None:
@@ -166,3 +165,40 @@ def test_disks_go_to_an_sr_that_takes_them(pool: Wire) -> None:
     library = pool.db.create("SR", type="iso", content_type="iso")
     assert pool.put("/import", body, sr_id=library) == ["SR_OPERATION_NOT_SUPPORTED", library]
     assert pool.http("PUT", "/import", body, sr_id=library)[0] == 400
+
+
+# the host fetches them itself ----------------------------------------------------------------------------------------
+def test_a_host_imports_from_an_address(pool: Wire) -> None:
+    vm = _guest(pool)
+    source = f"https://{pool.machine.address}:{pool.port}"
+    address = f"{source}/export?session_id={pool.session}&uuid={pool.record('VM', vm)['uuid']}"
+    (made,) = pool("VM.import", address, pool.sr, False, False)
+    assert made != vm
+    assert pool.record("VM", made)["name_label"] == "traveller"
+    assert len(pool.record("VM", made)["VBDs"]) == 2
+    assert pool.record("VM", vm)["current_operations"] == {}
+
+
+def test_an_address_with_nothing_to_import_is_told(pool: Wire) -> None:
+    source = f"https://{pool.machine.address}:{pool.port}"
+    before = dict(pool.db.all("VM"))
+    assert pool.refused("VM.import", f"{source}/nope", pool.sr, False, False) == ["IMPORT_ERROR", "403 Forbidden"]
+    assert pool.refused("VM.import", f"{source}/audit_log?session_id={pool.session}", pool.sr, False, False)[0].startswith("IMPORT_ERROR")
+    assert pool.refused("VM.import", "https://127.77.0.1:9/x", pool.sr, False, False)[0] == "IMPORT_ERROR"
+    assert pool.refused("VM.import", source, "OpaqueRef:nope", False, False) == ["HANDLE_INVALID", "SR", "OpaqueRef:nope"]
+    assert pool.db.all("VM").keys() == before.keys()
+
+
+@pytest.mark.parametrize("path", ["/export", "/export_metadata"])
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"uuid": "nope"}, ["UUID_INVALID", "VM", "nope"]),
+        ({"ref": "OpaqueRef:nope"}, ["HANDLE_INVALID", "VM", "OpaqueRef:nope"]),
+        ({}, ["INTERNAL_ERROR", "Not_found"]),
+    ],
+)
+def test_what_is_not_there_is_not_exported(pool: Wire, path: str, query: dict[str, str], error: list[str]) -> None:
+    task = pool("task.create", "export", "")
+    assert pool.http("GET", path, task_id=task, **query)[0] == 500
+    assert pool.record("task", task)["error_info"] == error

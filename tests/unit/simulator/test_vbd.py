@@ -219,3 +219,15 @@ def test_the_disc_of_a_suspended_guest_stays(pool: Hosting) -> None:
     pool("VM.start", vm, False, False)
     pool("VM.suspend", vm)
     assert pool.refused("VBD.eject", drive) == ["VM_BAD_POWER_STATE", vm, "halted, running", "suspended"]
+
+
+def test_a_disk_is_served_nowhere_while_no_network_is_for_that(pool: Hosting) -> None:
+    vdi = pool.vdi()
+    assert pool("VDI.get_nbd_info", vdi) == []
+    pool("network.add_purpose", pool.network(), "nbd")
+    assert pool.refused("VDI.get_nbd_info", vdi)[0] == "NOT_IMPLEMENTED"
+
+
+def test_no_driver_reverts_a_disk_in_place(pool: Hosting) -> None:
+    snapshot = pool("VDI.snapshot", pool.vdi(), {})
+    assert pool.refused("VDI.revert", snapshot) == ["SR_OPERATION_NOT_SUPPORTED", pool.sr]
