@@ -8,6 +8,7 @@ xapi does not enforce them; XenCenter and others offer no more than they say (xe
 
 from __future__ import annotations
 
+import functools
 import typing as t
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -56,17 +57,19 @@ PAIRS = (("memory_min", "memory_max"), ("vcpus_min", "vcpus_max"))
 
 def read(text: str) -> dict[str, t.Any]:
     """The limits in VM.recommendations; empty for none and for what cannot be read."""
+    return dict(_parsed(text))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[tuple[str, t.Any], ...]:
+    """Thousands of VMs have the words of a few templates."""
     try:
-        root = ET.fromstring(text) if text.strip() else None
+        root = ET.fromstring(text) if text.strip() else ET.Element("restrictions")
     except ET.ParseError:
-        return {}
-    out: dict[str, t.Any] = {}
-    for option, limit in LIMITS.items() if root is not None else ():
-        element = _element(t.cast("ET.Element", root), limit)
-        value = limit.read(element.get(limit.holds, "")) if element is not None else None
-        if value is not None:
-            out[option] = value
-    return out
+        return ()
+    found = ((option, limit, _element(root, limit)) for option, limit in LIMITS.items())
+    values = [(option, limit.read(element.get(limit.holds, ""))) for option, limit, element in found if element is not None]
+    return tuple((option, value) for option, value in values if value is not None)
 
 
 def write(text: str, wanted: t.Mapping[str, t.Any]) -> str:

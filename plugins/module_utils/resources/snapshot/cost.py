@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from ...errors import InvalidChange
-from ...hosts import readable_size
+from ...hosts import pool_of, readable_size
 from ...plan import Plan
 from ...refs import NULL, Objects, Record
 from ...storage import Storage
@@ -107,7 +107,7 @@ class Cost:
 
 def suspend_sr(objects: Objects, vm: Record) -> str:
     """Where the memory goes (xen-api: xapi_vm_helpers.ml, choose_suspend_sr): the VM's own SR, the pool's, the host's; "" for none."""
-    pool = next(iter(objects.all("pool").values()))
+    pool = pool_of(objects)[1]
     host = objects.all("host").get(vm["resident_on"], {})
     places = (vm.get("suspend_SR", NULL), pool["suspend_image_SR"], host.get("suspend_image_sr", NULL))
     return next((str(sr) for sr in places if sr in objects.all("SR")), "")

@@ -11,10 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ...errors import InvalidChange
+from ...hosts import pool_of
 from ...plan import Plan
 from ...refs import NULL, Record
 from ...vms import is_default, is_guest, is_template
 from ..vm.creation import BASE, PROVISION, Creation, working_name
+from ..vm.creation import OPTIONS as OF_VMS
 from ..vm.part import Subject
 
 if t.TYPE_CHECKING:
@@ -22,10 +24,7 @@ if t.TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "source": {"type": "str"},
-    "from_vm": {"type": "str"},
-    "from_snapshot": {"type": "str"},
-    "clone": {"type": "str", "choices": ["auto", "fast", "full"], "default": "auto"},
-    "sr": {"type": "str"},
+    **{option: spec for option, spec in OF_VMS.items() if option != "template"},
 }
 WAYS = "Give source, from_vm, from_snapshot, image or xva."
 # what a VM belongs to and a template cannot (xen-api: xapi_vm_lifecycle.ml, make_into_template)
@@ -94,7 +93,7 @@ class Conversion:
         member = next((words for field, words in GROUPS.items() if record.get(field, NULL) in self._known(field)), "")
         if member:
             raise InvalidChange(f"VM {record['name_label']!r} is part of {member} and cannot become a template.", hint="Take it out first.")
-        if record["ha_restart_priority"] == "restart" and any(pool["ha_enabled"] for pool in self.objects.all("pool").values()):
+        if record["ha_restart_priority"] == "restart" and pool_of(self.objects)[1]["ha_enabled"]:
             raise InvalidChange(
                 f"VM {record['name_label']!r} is kept running by high availability and cannot become a template.",
                 hint="Set ha_restart_priority to nothing first.",
