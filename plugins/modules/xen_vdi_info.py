@@ -31,6 +31,12 @@ options:
     description: Whether snapshots are listed as well.
     type: bool
     default: true
+  changed_since:
+    description:
+      - A snapshot, by name or uuid. Only its disk and the snapshots that were taken of it since are listed, and RV(facts) tells how much
+        of each has changed.
+      - The disk's changes have to be tracked since then (O(domzero.xen.xen_vdi#module:cbt)).
+    type: str
 seealso:
   - module: domzero.xen.xen_vdi
 """
@@ -98,6 +104,19 @@ facts:
     sm_config:
       description: What the driver notes.
       type: dict
+    changed:
+      description:
+        - How much is another than in the snapshot O(changed_since); about what an export with
+          O(domzero.xen.xen_vdi_export#module:base) will hold. Null for a disk that a VM has at the moment; take a snapshot of it.
+      returned: with O(changed_since)
+      type: dict
+      contains:
+        since:
+          description: The snapshot's uuid.
+          type: str
+        size:
+          description: Bytes, in blocks of 64 KiB.
+          type: int
     sha256:
       description: Checksum of the file it was imported from (M(domzero.xen.xen_vdi_import)); empty for none.
       type: str

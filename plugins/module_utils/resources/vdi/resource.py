@@ -16,6 +16,7 @@ from ...plan import Later, Plan
 from ...refs import NULL, Record
 from ...resource import Found, Resource
 from ...storage import Storage
+from . import tracking
 from .attachments import Attachments
 from .change import Change, refuse_destroy
 from .creation import Creation
@@ -34,6 +35,7 @@ class Vdi(Resource):
         "sr": {"type": "str"},
         "vm": {"type": "str"},
         "snapshots": {"type": "bool", "default": True},
+        "changed_since": {"type": "str"},
     }
     rules: t.ClassVar[dict[str, t.Any]] = {
         "required_one_of": [["name", "uuid"]],
@@ -51,6 +53,8 @@ class Vdi(Resource):
     def candidates(self) -> dict[str, Record]:
         """What is listed: managed disks, of the SR, VM and kind asked for."""
         rows = {ref: r for ref, r in self.objects.all("VDI").items() if r["managed"]}
+        if self.params.get("changed_since"):
+            rows = tracking.later(self.objects, self._since())
         if self.params.get("sr"):
             sr = self.objects.resolve("SR", self.params["sr"])
             rows = {ref: r for ref, r in rows.items() if r["SR"] == sr}
@@ -124,6 +128,9 @@ class Vdi(Resource):
         shown = ", ".join(sorted(f"{r['uuid']} (SR {self.storage.name(r['SR'])!r})" for r in found.values()))
         return Ambiguous(f"{len(found)} disks are named {name!r}: {shown}.", hint="Tell them apart with sr or uuid.")
 
+    def _since(self) -> tuple[str, Record]:
+        return self.resolve(self.params["changed_since"], lambda _record: True)
+
     # observing --------------------------------------------------------------------
     def observe(self, found: Found) -> dict[str, t.Any]:
         r = found.record
@@ -142,7 +149,9 @@ class Vdi(Resource):
         r, rows = found.record, self.objects.all("VDI")
         chains = Chains(self.objects)
         parents = chains.parents(found.ref)
+        since = self._since() if self.params.get("changed_since") else None
         return {
+            **({"changed": tracking.changed(self.objects, since, (found.ref, r))} if since else {}),
             "location": r["location"],
             "physical_utilisation": int(r["physical_utilisation"]),
             "parents": [rows[ref]["uuid"] for ref in parents],

@@ -8,6 +8,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
 
@@ -58,6 +59,27 @@ def test_the_users_of_a_disk_are_told(sim: t.Any, run: Run) -> None:
     assert told["attached_to"] == [{"vm": "web1", "position": 0, "mode": "rw", "bootable": False}]
     (facts,) = run("xen_vdi_info", name="data")["facts"].values()
     assert len(facts["snapshots"]) == 1 and facts["physical_utilisation"] > 0
+
+
+def test_what_has_changed_since_a_snapshot_is_told(sim: t.Any, run: Run) -> None:
+    (data,) = (v["uuid"] for v in run("xen_vdi_info", name="data", snapshots=False)["vdis"])
+    sim.disks.fill(data, 5 << 20, 100_000, "other")
+    sim.world.clock.sleep(3600)
+    run("xen_vdi", name="after", snapshot_of="data")
+    sim.disks.fill(data, 0, 1 << 20, "another")
+    told = run("xen_vdi_info", changed_since="before")
+    sizes = {entry["name"]: told["facts"][entry["uuid"]]["changed"]["size"] for entry in told["vdis"]}
+    assert sizes == {"after": 2 << 16, "data": (2 << 16) + (1 << 20)}
+    told = run("xen_vdi_info", changed_since="after")
+    assert [entry["name"] for entry in told["vdis"]] == ["data"], "only what came later"
+
+
+def test_changes_that_were_not_tracked_are_not_known(sim: t.Any, run: Run) -> None:
+    run("xen_vdi", name="state", snapshot_of="other")
+    with pytest.raises(InvalidChange, match=r"were not tracked when it was taken. Set cbt: true"):
+        run("xen_vdi_info", changed_since="state")
+    with pytest.raises(InvalidChange, match="'other' is no snapshot"):
+        run("xen_vdi_info", changed_since="other")
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
