@@ -24,7 +24,7 @@ class Noting:
         self.made.append((operation.method, list(params)))
         return f"OpaqueRef:{len(self.made)}"
 
-    def wait(self, step: Wait) -> None:
+    def wait(self, step: Wait, _params: t.Sequence[t.Any]) -> None:
         self.made.append(("wait", [step.what]))
 
 

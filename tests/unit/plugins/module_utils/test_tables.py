@@ -24,7 +24,7 @@ KINDS = {
     "int": {"int"},
     "size": {"int"},
     "bool": {"bool"},
-    "dict": {"map of string to string"},
+    "dict": {"map of string to string", "map of enum to string"},
     "tags": {"set of string"},
     "set": {"set of string", "set of enum"},
     "ref": {"ref"},
@@ -81,6 +81,8 @@ def test_a_row_that_create_takes_is_taken_by_create(cls: str, row: Field):
 def test_a_default_is_the_servers(cls: str, row: Field):
     if row.default is None or not row.creatable:
         return
+    if CLASSES[cls].fields[row.api].type.kind == "enum" and row.api in CLASSES[cls].constructor:
+        return  # create is always told, and the model's default is no more than the first value
     given = NULL if row.type == "ref" and not row.default else row.default
     server = CLASSES[cls].fields[row.api].default
     assert (list(given) if row.type in ("tags", "set") else given) == server

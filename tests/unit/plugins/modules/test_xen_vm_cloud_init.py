@@ -102,7 +102,7 @@ def test_a_guest_that_takes_no_disks_is_restarted_when_that_is_allowed(converges
     with pytest.raises(InvalidChange, match="cannot be shut down cleanly"):
         run("xen_vm", name="web01", cloud_init={"user_data": DATA})
     done = converges("xen_vm", name="web01", cloud_init={"user_data": DATA}, force=True, allow_disruption=True)
-    assert done["operations"] == ["VM.hard_shutdown", *MAKE, "VM.start"]
+    assert done["operations"] == ["VM.add_to_other_config", "VM.hard_shutdown", *MAKE, "VM.start", "VM.remove_from_other_config"]
 
 
 def test_it_is_removed_after_the_first_start(converges: Run, lab: Guests) -> None:
