@@ -17,13 +17,16 @@ if t.TYPE_CHECKING:
     from .dispatch import Call
 
 NOT_DURING_UPGRADE = frozenset({"mirror", "enable_cbt", "disable_cbt", "data_destroy", "list_changed_blocks", "set_on_boot"})
+TYPE_NAMES = {
+    "ha_statefile": "HA statefile", "redo_log": "Redo log", "rrd": "rrd", "pvs_cache": "PVS cache", "cbt_metadata": "CBT metadata"
+}  # fmt: skip
 HA_TYPES = ("ha_statefile", "redo_log")
 WRONG_BOOT_MODE = "VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION"
 
 
 def type_name(vdi_type: str) -> str:
-    """VDI types in error parameters are capitalised."""
-    return vdi_type[:1].upper() + vdi_type[1:]
+    """VDI types as error parameters spell them (ocaml/libs/records: record_util)."""
+    return TYPE_NAMES.get(vdi_type, vdi_type.capitalize())
 
 
 def refusal(db: Database, vdi: str, operation: str) -> Fault | None:

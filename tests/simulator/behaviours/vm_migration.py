@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import migration, motion, vm_operations
+from .. import migration, motion, vdi_operations, vm_operations
 from .. import networking as net
 from ..errors import Fault
 from ..modeltypes import NULL
@@ -96,7 +96,7 @@ def vdi_pool_migrate(call: Call, vdi: str, sr: str, options: Map) -> str:
     if not guests:
         raise Fault("VDI_NEEDS_VM_FOR_MIGRATE", vdi)
     if record["type"] == "cbt_metadata":
-        raise Fault("VDI_INCOMPATIBLE_TYPE", vdi, "Cbt_metadata")
+        raise Fault("VDI_INCOMPATIBLE_TYPE", vdi, vdi_operations.type_name("cbt_metadata"))
     if record["cbt_enabled"]:
         raise Fault("VDI_CBT_ENABLED", vdi)
     vm = guests[0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,9 +61,20 @@ def _holds(world: World) -> None:
         assert invariants.check(world) == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_pools_stay_in_one_piece(steps: list[tuple[str, int, int]]) -> None:
+    _live(steps)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_pools_stay_in_one_piece_in_many_orders(steps: list[tuple[str, int, int]]) -> None:
+    _live(steps)
+
+
+def _live(steps: list[tuple[str, int, int]]) -> None:
     world = build(3, nics=3)
     machines = list(world.machines.values())
     _join(world, machines[1], 0)

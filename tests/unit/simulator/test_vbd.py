@@ -53,7 +53,7 @@ def test_what_does_not_go_together_is_refused(pool: Hosting) -> None:
         ({"vdi": NULL}, ["VBD_NOT_REMOVABLE_MEDIA", "in constructor"]),
         ({"vdi": NULL, "empty": False}, ["HANDLE_INVALID", "VDI", NULL]),
         ({"vdi": read_only}, ["VDI_READONLY", read_only]),
-        ({"vdi": metadata}, ["VDI_INCOMPATIBLE_TYPE", metadata, "Cbt_metadata"]),
+        ({"vdi": metadata}, ["VDI_INCOMPATIBLE_TYPE", metadata, "CBT metadata"]),
         ({"vdi": disk, "userdevice": "seven"}, ["INVALID_DEVICE", "seven"]),
     ]
     for fields, error in cases:

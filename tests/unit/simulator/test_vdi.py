@@ -87,7 +87,7 @@ def test_a_disk_has_the_fields_it_was_given(pool: Storing, nfs: str) -> None:
 
 
 def test_a_disk_for_tracking_is_not_made(pool: Storing, nfs: str) -> None:
-    assert pool.refused("VDI.create", fields_of(nfs, type="cbt_metadata")) == ["VDI_INCOMPATIBLE_TYPE", NULL, "Cbt_metadata"]
+    assert pool.refused("VDI.create", fields_of(nfs, type="cbt_metadata")) == ["VDI_INCOMPATIBLE_TYPE", NULL, "CBT metadata"]
 
 
 def test_an_unplugged_sr_takes_no_disk(pool: Storing, nfs: str) -> None:

@@ -93,7 +93,7 @@ def test_only_a_tracked_snapshot_loses_its_data(pool: Storing, nfs: str) -> None
     snapshot = pool("VDI.snapshot", disk, {})
     pool("VDI.data_destroy", snapshot)
     assert pool.record("VDI", snapshot)["type"] == "cbt_metadata"
-    assert pool.refused("VDI.snapshot", snapshot, {}) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "Cbt_metadata"]
+    assert pool.refused("VDI.snapshot", snapshot, {}) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "CBT metadata"]
 
 
 def test_a_device_of_a_host_is_no_disk_to_destroy(pool: Storing) -> None:
