@@ -47,10 +47,10 @@ class Importing:
         if self._found:
             return self.template.subject_of(self._found)
         record = self._described()
-        if record["power_state"] != "Halted":
+        if record["power_state"] != "Halted" or record["suspend_VDI"] not in ("", NULL):
             raise InvalidChange(
-                f"{self.params['xva']} holds a VM that is {record['power_state'].lower()}, which cannot become a template.",
-                hint="Import it as a VM (xen_vm_import) and shut it down.",
+                f"{self.params['xva']} holds a VM that was suspended, with its memory: that cannot become a template.",
+                hint="Shut the VM down and export it again.",
             )
         return Subject(NULL, record, {}, {}, new=True)
 

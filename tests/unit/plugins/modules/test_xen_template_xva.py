@@ -123,3 +123,29 @@ def test_an_upload_that_breaks_leaves_nothing(estate: Estate, xva: str, run: Run
         run("xen_template", name="Web", xva=xva)
     assert estate.everything() == before
     assert run("xen_template", name="Web", xva=xva)["changed"] is True
+
+
+def test_the_file_of_a_vm_that_ran_becomes_a_template(estate: Estate, run: Run, converges: Run, tmp_path: Path) -> None:
+    estate.start()
+    file = str(tmp_path / "live.xva")
+    run("xen_vm_export", name="web01", dest=file)
+    converges("xen_template", name="Web", xva=file)
+    assert names(estate) == ["Web"]
+    assert run("xen_vm", name="web7", template="Web")["changed"]
+    assert estate.contents(estate.db.one("VM", name_label="web7")) == estate.contents(estate.web01)
+
+
+@pytest.mark.parametrize("state", ["Suspended", "checkpoint"])
+def test_a_file_with_memory_becomes_no_template(estate: Estate, run: Run, tmp_path: Path, state: str) -> None:
+    estate.call("VM.set_xenstore_data", estate.web01, {"vm-data/sim-agent": "192.0.2.7"})
+    estate.start()
+    if state == "Suspended":
+        estate.call("VM.suspend", estate.web01)
+        uuid = estate.record(estate.web01)["uuid"]
+    else:
+        run("xen_snapshot", vm="web01", name="s", kind="memory")
+        uuid = estate.named("s")["uuid"]
+    file = str(tmp_path / "live.xva")
+    run("xen_vm_export", uuid=uuid, dest=file)
+    with pytest.raises(InvalidChange, match="a VM that was suspended, with its memory: that cannot become a template"):
+        run("xen_template", name="Web", xva=file)
