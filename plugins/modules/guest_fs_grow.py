@@ -96,13 +96,13 @@ disk:
   returned: success
   type: str
   sample: /dev/xvdb
-position:
-  description: The place of that disk among those of the VM, from V(0) on, as far as its name tells.
-  returned: success and the name of the disk tells
-  type: int
-  sample: 1
 disk_size:
   description: Bytes of that disk as the kernel knows it.
+  returned: success
+  type: int
+  sample: 21474836480
+disk_size_after:
+  description: The same, or O(disk_size) if that is more.
   returned: success
   type: int
   sample: 21474836480
@@ -115,7 +115,6 @@ commands:
 """
 
 import os
-import re
 import time
 import typing as t
 
@@ -240,11 +239,10 @@ def told(stack: Stack, wanted: Wanted, growth: Growth) -> dict[str, t.Any]:
         before.setdefault(step.device, step.before)
         after[step.device] = step.after
     disk, fs = the_disk(stack, wanted), stack.file_system
-    named = re.fullmatch(r"/dev/(?:xvd|sd|hd|vd)([a-z])", disk.path) if disk else None
     return {
         "changed": bool(growth.steps), "path": fs.mount, "fs_type": fs.type, "device": fs.device, "size": growth.size,
         "disk": disk.path if disk else "", "disk_size": disk.size if disk else 0,
-        **({"position": ord(named[1]) - ord("a")} if named else {}),
+        "disk_size_after": max(disk.size, wanted.disk_size or 0) if disk else 0,
         "commands": [" ".join(step.command) for step in growth.steps], "diff": {"before": before, "after": after},
         "warnings": growth.warnings,
     }  # fmt: skip
