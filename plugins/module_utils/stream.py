@@ -31,6 +31,7 @@ Query = t.Mapping[str, str]
 DAY = 86400.0  # seconds a transfer may take
 SETTLE = 60.0  # seconds until a task has ended after its connection has
 BUFFERS = 4
+ASK = 5.0  # seconds between two looks at how far a transfer is
 
 
 class Moved(t.NamedTuple):
@@ -175,7 +176,7 @@ class _Work:
     def __init__(self, session: Session, what: str, timeout: float, mark: str = ""):
         self.session, self.what, self._mark = session, what, mark
         self._end, self._timeout = time.monotonic() + timeout, timeout
-        self._ended = False
+        self._ended, self._asked = False, float("-inf")
         self.size = 0  # of what is to be moved, where it is known
         self.result: t.Any = ""
 
@@ -194,10 +195,19 @@ class _Work:
         """Raises Timeout."""
         if progress:
             progress(size)
-        if self.session.watch and self.size:
-            self.session.watch(self.what, size / self.size)
+        if self.session.watch:
+            self._tell(self.session.watch, size)
         if self.left < 0:
             raise Timeout(f"{self.what} had moved {size} bytes after {self._timeout:g} seconds and was ended.")
+
+    def _tell(self, watch: t.Callable[[str, float], None], size: int) -> None:
+        """How far it is; of what has no size known before, the pool's own account, asked now and then."""
+        if self.size:
+            watch(self.what, size / self.size)
+        elif time.monotonic() - self._asked > ASK:
+            self._asked = time.monotonic()
+            with contextlib.suppress(XenError):
+                watch(self.what, float(self.session.call("task.get_progress", self.ref, timeout=LAST_CALLS)))
 
     def outcome(self, timeout: float) -> t.Any:
         """The task's result. Raises ApiError, Timeout, OutcomeUnknown."""
