@@ -33,6 +33,8 @@ HINTS: dict[str, str] = {
     "SR_BACKEND_FAILURE_109": "The chain of images is too long: make a full copy, move the disk to another SR, or delete snapshots.",
     "VM_REVERT_FAILED": "The VM is halted, with its disks as they were; the host's log tells why. The task may be run again.",
     "OPERATION_PARTIALLY_FAILED": "The VMs it names did not get there; try with one of them to learn why.",
+    "IMPORT_ERROR_PREMATURE_EOF": "The file is cut off: check it (xen_xva_info), and export or copy it again.",
+    "IMPORT_ERROR_FAILED_TO_FIND_OBJECT": "The file is damaged: check it (xen_xva_info), and export or copy it again.",
     "VDI_IN_USE": "A virtual disk of it is in use by a running VM.",
 }
 

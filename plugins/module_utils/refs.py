@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 
@@ -15,6 +16,26 @@ from .mirror import Mirror, read
 NULL = "OpaqueRef:NULL"
 Record = t.Mapping[str, t.Any]
 _REF = re.compile(r"OpaqueRef:[0-9A-Za-z-]+")
+WORDS = {"VM_appliance": "appliance", "VMSS": "snapshot schedule", "VM_group": "VM group"}  # what is not told by the name of its class
+SHOWN = 12  # names an error tells
+
+
+def told_names(text: str, names: t.Sequence[str]) -> str:
+    """What could have been meant: those whose spelling comes near, and as many of all as one can read."""
+    lower = {name.lower(): name for name in names}
+    near = [repr(lower[found]) for found in difflib.get_close_matches(text.lower(), lower, n=3, cutoff=0.7)]
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    if near and len(names) > SHOWN:
+        return meant.rstrip()
+    return f"{meant}There are: {', '.join([*names[:SHOWN], *(['...'] if len(names) > SHOWN else [])])}."
+
+
+def kind_of(cls: str, record: Record) -> str:
+    """What a record of class VM is, with its article; "" for other classes."""
+    if cls != "VM":
+        return ""
+    kinds = (("is_a_snapshot", "a snapshot"), ("is_a_template", "a template"), ("is_control_domain", "a control domain"))
+    return next((told for field, told in kinds if record.get(field)), "a VM")
 
 
 class Objects:
@@ -53,17 +74,22 @@ class Objects:
         by_uuid = [ref for ref, record in rows if record["uuid"] == text and among(record)]
         return by_uuid or [ref for ref, record in rows if record.get("name_label") == text and among(record)]
 
-    def resolve(self, cls: str, text: str, among: t.Callable[[Record], bool] = lambda record: True) -> str:
-        """The one object of that name or uuid. Raises NotFound, Ambiguous (with the candidates)."""
+    def resolve(self, cls: str, text: str, among: t.Callable[[Record], bool] = lambda record: True, *, what: str = "") -> str:
+        """The one object of that name or uuid. what: the word for those that are meant, where not all of the class are.
+
+        Raises NotFound (with the names that come near, or those there are), Ambiguous (with the candidates).
+        """
         found = self.named(cls, text, among)
+        what = what or WORDS.get(cls, cls)
         if not found:
             names = sorted({r["name_label"] for r in self.all(cls).values() if r.get("name_label") and among(r)})
-            shown = ", ".join([*names[:12], *(["..."] if len(names) > 12 else [])])
-            known = f"There are: {shown}." if names else f"The pool has no {cls} at all."
-            raise NotFound(f"No {cls} is named {text!r} or has it as uuid.", hint=known)
+            known = told_names(str(text), names) if names else f"The pool has no {what} at all."
+            other = next((kind_of(cls, self.all(cls)[ref]) for ref in self.named(cls, text)), "")
+            raise NotFound(f"No {what} is named {text!r} or has it as uuid{f': that is {other}' if other else ''}.", hint=known)
         if len(found) > 1:
+            objects = f"{what}s" if what in (*WORDS.values(), "template", "snapshot") else f"objects of class {cls}"
             raise Ambiguous(
-                f"{len(found)} objects of class {cls} are named {text!r}: {', '.join(self.all(cls)[r]['uuid'] for r in found)}.",
+                f"{len(found)} {objects} are named {text!r}: {', '.join(self.all(cls)[r]['uuid'] for r in found)}.",
                 hint="Tell them apart with the uuid.",
             )
         return found[0]

@@ -14,6 +14,7 @@ from .errors import HINTS, ApiError, InvalidChange, NotFound, OutcomeUnknown, Xe
 from .fields import Table
 from .plan import Find, Later, Operation, Plan, Wait
 from .refs import Objects, Record
+from .refused import refuse_refused
 
 TASK = 3600.0  # seconds that a slow call may take, more if the task's wait_timeout is more
 ANSWERS = 600.0  # seconds until a pool whose coordinator restarted must answer
@@ -71,7 +72,7 @@ class Resource:
         text = self.params.get("uuid") or self.params["name"]
         if not self.objects.named(self.table.cls, text, lambda r: r["uuid"] in {x["uuid"] for x in rows.values()}):
             if self.params.get("uuid") and self.params.get("state") != "absent":
-                raise NotFound(f"No {self.table.cls} has the uuid {text}.")
+                raise NotFound(f"No {self.table.cls} has the uuid {text}.", hint="Check it, and that hostname is of the pool that has it.")
             return None
         ref = self.objects.resolve(self.table.cls, text, lambda r: r in rows.values())
         return Found(ref, rows[ref])
@@ -158,6 +159,13 @@ class Resource:
         return bool(self.session.call("pool.get_all"))
 
 
+def refuse_blank(resource: Resource) -> None:
+    """What is not there yet, and found by its name, needs one."""
+    name = resource.params.get("name")
+    if name is not None and not name.strip() and not resource.params.get("uuid") and resource.params.get("state") in (None, "present"):
+        raise InvalidChange(f"The name of the {resource.table.cls} is empty.", hint="Give name.")
+
+
 def refuse_disruption(plan: Plan, params: Record) -> None:
     """A plan that interrupts somebody needs the task's word for it, before the first call."""
     if plan.disruptions and not params.get("allow_disruption"):
@@ -188,8 +196,11 @@ def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
     """The only place that knows check mode and diff."""
     try:
         found = resource.find()
+        if not found:
+            refuse_blank(resource)
         plan = resource.plan(found)
         refuse_disruption(plan, resource.params)
+        refuse_refused(plan, resource.objects)
         refuse_forbidden(plan, resource.session)
         after = plan.after
         # a plan of nothing but waits finishes what an interrupted task began

@@ -15,6 +15,7 @@ from .errors import InvalidChange
 from .refs import NULL, Objects, Record
 
 MIB = 1 << 20
+TINY = 64 << 10  # what nobody means but who forgets the unit
 LARGEST_VHD = 2040 << 30
 # what the driver stores a disk as, by sm_config's vdi_type; aio is tapdisk's driver for raw images
 FORMATS = {"vhd": "vhd", "aio": "raw", "raw": "raw", "qcow2": "qcow2"}
@@ -118,8 +119,8 @@ class Storage:
 
     def refuse_size(self, size: int, image_format: str, label: str) -> None:
         """Raises InvalidChange for a size no disk can have."""
-        if size <= 0:
-            raise InvalidChange(f"The size of disk {label!r} is {size} bytes.", hint="Give a size such as 20 GiB.")
+        if size < TINY:
+            raise InvalidChange(f"The size of disk {label!r} is {size} bytes.", hint="Give a size with its unit, such as 20 GiB.")
         if image_format == "vhd" and size > LARGEST_VHD:
             raise InvalidChange(
                 f"Disk {label!r} cannot be {hosts.readable_size(size)} large: a VHD holds {hosts.readable_size(LARGEST_VHD)} at most.",

@@ -9,6 +9,7 @@ few blocks, however large the file is.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tarfile
 import typing as t
@@ -23,6 +24,7 @@ BLOCK = 1 << 20
 SECTOR = tarfile.BLOCKSIZE
 BIGGEST_OVA = 1 << 28
 CHECKSUMS: dict[str, t.Callable[[memoryview], str]] = {"xxhash": xxh64, "checksum": sha1}
+THERE = "It is looked for on the machine where the task runs."
 _ENTRY = re.compile(r"(Ref:\d+)/(\d{8,})(?:\.(xxhash|checksum))?")
 
 
@@ -45,8 +47,10 @@ class Contents(t.NamedTuple):
 
 def look_into(path: Path | str) -> tuple[str, Ova]:
     """Compression and description, read from the beginning of a file. Raises Damaged, XenError."""
-    with _opened(path) as file, unpacked(file, _compression(file)) as read:
-        return _compression(file), _Archive(read).ova()
+    with _opened(path) as file, _named(path):
+        compression = _compression(file)
+        with unpacked(file, compression) as read:
+            return compression, _Archive(read).ova()
 
 
 def verify(path: Path | str, wrap: t.Callable[[Readable], Readable] = lambda source: source) -> Contents:
@@ -57,24 +61,31 @@ def verify(path: Path | str, wrap: t.Callable[[Readable], Readable] = lambda sou
     with _opened(path) as file:
         compression = _compression(file)
         with Hashed(wrap(file)) as source:
-            try:
+            with _named(path):
                 with unpacked(source, compression) as read:
                     checker = _Checker(_Archive(read))
                     checker.run()
                 source.drain()
-            except Damaged as e:
-                e.message = f"{path} is no sound export: {e.message}"
-                raise
-            except OSError as e:
-                raise Damaged(f"{path} cannot be read: {e.strerror or e}.") from e
             return checker.contents(compression, file.tell(), source.sha256)
+
+
+@contextlib.contextmanager
+def _named(path: Path | str) -> t.Iterator[None]:
+    """Errors tell the file, and what to do."""
+    try:
+        yield
+    except Damaged as e:
+        e.message, e.hint = f"{path} is no sound export: {e.message}", e.hint or "Copy or export it again."
+        raise
+    except OSError as e:
+        raise Damaged(f"{path} cannot be read: {e.strerror or e}.", hint=THERE) from e
 
 
 def _opened(path: Path | str) -> t.Any:
     try:
         return open(path, "rb", buffering=0)
     except OSError as e:
-        raise Damaged(f"{path} cannot be read: {e.strerror}.") from e
+        raise Damaged(f"{path} cannot be read: {e.strerror}.", hint=THERE) from e
 
 
 def _compression(file: t.Any) -> str:

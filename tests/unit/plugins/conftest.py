@@ -89,12 +89,17 @@ def run(pool: t.Callable[[], InProcess]) -> Run:
     """run("xen_network", name="x", check=True): the result of the module. Raises XenError for a failed task, BadOptions."""
 
     def run(name: str, /, *, check: bool = False, on: int | str = 0, **params: t.Any) -> Result:
-        module: seam.Module = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{name}").MODULE
-        known = validated(module, {**({} if "session" in params else reach(pool(), on)), **params})
-        with (module.session or seam.session_for)(known) as session:
-            return module.run(session, known, check)
+        return carry_out(name, {**({} if "session" in params else reach(pool(), on)), **params}, check=check)
 
     return run
+
+
+def carry_out(name: str, params: Result, *, check: bool = False) -> Result:
+    """A task. Raises XenError for a failed one, BadOptions."""
+    module: seam.Module = importlib.import_module(f"ansible_collections.domzero.xen.plugins.modules.{name}").MODULE
+    known = validated(module, params)
+    with (module.session or seam.session_for)(known) as session:
+        return module.run(session, known, check)
 
 
 @pytest.fixture

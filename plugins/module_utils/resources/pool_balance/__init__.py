@@ -9,7 +9,7 @@ import typing as t
 
 from ... import hosts, movable, tasks
 from ...client import Session
-from ...errors import ApiError, NotFound, OutcomeUnknown
+from ...errors import ApiError, InvalidChange, NotFound, OutcomeUnknown
 from ...fields import Table
 from ...plan import Later, Operation, Plan
 from ...planner import balance
@@ -21,6 +21,7 @@ from .seen import Seen
 
 WEIGHTS = {"memory": Weights(1, 0), "vcpus": Weights(0, 1), "both": Weights(1, 1)}
 MOVE = "VM.pool_migrate"
+LEAST = {"threshold": 0, "max_moves": 0, "parallel": 1}
 
 
 class PoolBalance(Resource):
@@ -41,6 +42,9 @@ class PoolBalance(Resource):
     def __init__(self, session: Session, params: Record):
         super().__init__(session, params)
         self._left = params["max_moves"]
+        for option, least in LEAST.items():
+            if params[option] < least:
+                raise InvalidChange(f"{option} cannot be {params[option]:g}.", hint=f"Give {least} or more.")
 
     @classmethod
     def key(cls) -> str:

@@ -41,7 +41,7 @@ class Copying(Creation):
         wanted = self.params.get("source") or self.base()
         if not wanted:
             raise InvalidChange(f"There is no template {self.vm.label!r}, and the task does not say what to make it from.", hint=WAYS)
-        return self.objects.resolve("VM", wanted, is_template)
+        return self.objects.resolve("VM", wanted, is_template, what="template")
 
     def base(self) -> str:
         """What it is made from when the task does not say so."""

@@ -13,6 +13,7 @@ from ...errors import InvalidChange
 from ...fields import size
 from ...plan import Plan
 from ...refs import Record
+from ...storage import TINY
 from ..vm.boot import REPOSITORY
 from ..vm.part import Part, Subject
 
@@ -95,8 +96,11 @@ class Provision(Part):
         new = {key: old[key] if given.get(key) is None else given[key] for key in ("bootable", "type")}
         sr = old["sr"] if given.get("sr") is None else self._sr(given["sr"], old["sr"])
         bytes_ = size(given["size"])
-        if not bytes_:
-            raise InvalidChange(f"Disk {device} of the provision_disks of template {self.label!r} has no size.")
+        if bytes_ < TINY and bytes_ != old.get("size"):
+            raise InvalidChange(
+                f"Disk {device} of the provision_disks of template {self.label!r} has {bytes_} bytes.",
+                hint="Give a size with its unit, such as 20 GiB.",
+            )
         return {"device": device, "size": bytes_, "sr": sr, **new}
 
     def _sr(self, given: str, old: str) -> str:

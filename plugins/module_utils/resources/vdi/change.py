@@ -143,6 +143,7 @@ class Change:
         have, want = plan.before["size"], plan.after["size"]
         if have == want:
             return
+        self._refuse_suspended(plan, found)
         used = [e["vm"] for e in plan.before["attached_to"] if e.get("plugged") and e in plan.after["attached_to"]]
         online = disks.grows_online(self.storage, found.record)
         if used and not online:
@@ -153,6 +154,17 @@ class Change:
         if self.storage.is_thick(found.record["SR"]) and plan.before["sr"] == plan.after["sr"]:
             plan.warnings += self.storage.room([(found.record["SR"], want - have)])
         disks.grow(plan, place, want, self.label, online=bool(used))
+
+    def _refuse_suspended(self, plan: Plan, found: Found) -> None:
+        """A VM that is suspended or paused has its disks still, and does not learn of their sizes."""
+        vms = self.objects.all("VM")
+        for vbd in self.storage.vbds(found.ref).values():
+            name, state = vms[vbd["VM"]]["name_label"], vms[vbd["VM"]]["power_state"]
+            if vbd["currently_attached"] and state in ("Suspended", "Paused"):
+                raise InvalidChange(
+                    f"Disk {self.label!r} cannot grow while VM {name!r} has it, which is {state.lower()}.",
+                    hint="Let it run or halt it first (xen_vm with power_state).",
+                )
 
 
 def refuse_destroy(plan: Plan, found: Found, label: str) -> str:

@@ -13,7 +13,7 @@ from ...client import Session
 from ...errors import Ambiguous, InvalidChange, NotFound
 from ...fields import size, text_map
 from ...plan import Later, Plan
-from ...refs import NULL, Record
+from ...refs import NULL, Record, told_names
 from ...resource import Found, Resource
 from ...storage import Storage
 from . import tracking
@@ -86,7 +86,9 @@ class Vdi(Resource):
         if self.params.get("uuid"):
             found = self.known(self.params["uuid"])
             if not found and self.params["state"] != "absent":
-                raise NotFound(f"No VDI has the uuid {self.params['uuid']}.")
+                raise NotFound(
+                    f"No VDI has the uuid {self.params['uuid']}.", hint="Check it, and that hostname is of the pool that has it."
+                )
             return Found(*found) if found else None
         found_here = self._named(self.params["name"], self._meant())
         if len(found_here) > 1:
@@ -119,7 +121,8 @@ class Vdi(Resource):
         found = {by_uuid[0]: by_uuid[1]} if by_uuid else self._named(text, lambda r: among(r) and not r["is_a_snapshot"])
         found = found or self._named(text, among)
         if not found:
-            raise NotFound(f"No VDI is named {text!r} or has it as uuid.")
+            names = sorted({r["name_label"] for r in self.objects.all("VDI").values() if r["managed"] and r["name_label"] and among(r)})
+            raise NotFound(f"No VDI is named {text!r} or has it as uuid.", hint=told_names(text, names) if names else "")
         if len(found) > 1:
             raise self._ambiguous(text, found)
         return next(iter(found.items()))

@@ -26,7 +26,7 @@ from .creation import OPTIONS as CREATION
 from .creation import Creation, working_name
 from .devices import PCI, Devices
 from .disks import Disks
-from .fields import FIELDS, NAME
+from .fields import FIELDS, NAME, Plain
 from .labels import Labels
 from .limits import Recommended
 from .memory import Memory
@@ -48,7 +48,7 @@ def _options() -> dict[str, dict[str, t.Any]]:
 
 
 class Vm(Resource):
-    table = Table("VM", (NAME, *FIELDS))
+    table: t.ClassVar[Table] = Plain("VM", (NAME, *FIELDS))
     options = _options()
     plural = "vms"
     rules: t.ClassVar[dict[str, t.Any]] = {

@@ -10,7 +10,7 @@ import typing as t
 from ... import disks, hosts
 from ...errors import Ambiguous, InvalidChange, NotFound
 from ...plan import Plan
-from ...refs import NULL, Record
+from ...refs import NULL, Record, told_names
 from ...storage import Storage
 from .part import Part, Subject
 
@@ -68,7 +68,7 @@ class Cd(Part):
             where = f"SR {given['sr']!r}" if given.get("sr") else "any ISO SR"
             raise NotFound(
                 f"There is no CD {text!r} in {where} (VM {self.label!r}).",
-                hint="A file that is new is known after a scan of its SR (xen_sr).",
+                hint=f"{self._near(text)}A file that is new is known after a scan of its SR (xen_sr).",
             )
         if there in found:
             return there
@@ -76,6 +76,12 @@ class Cd(Part):
             names = ", ".join(sorted(repr(self.objects.label("SR", self.objects.get("VDI", ref)["SR"])) for ref in found))
             raise Ambiguous(f"There are {len(found)} CDs {text!r}, in the SRs {names}.", hint="Tell them apart with sr, or give the uuid.")
         return found[0]
+
+    def _near(self, text: str) -> str:
+        """Those there are, with a space behind."""
+        srs = self.objects.all("SR")
+        discs = [r["name_label"] for r in self.objects.all("VDI").values() if r["SR"] in srs and srs[r["SR"]]["content_type"] == "iso"]
+        return f"{told_names(text, sorted(filter(None, discs)))} " if any(discs) else ""
 
     def _discs(self, given: Record) -> list[str]:
         """What lies in ISO libraries and drives of hosts, by uuid or name; of the tools the one there is."""

@@ -9,6 +9,7 @@ xapi_vm_helpers.ml (platform:cores-per-socket divides VCPUs_max).
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ...errors import InvalidChange
@@ -68,6 +69,11 @@ class Cpus(Part):
         if taken:
             raise InvalidChange(
                 f"vcpus_params of VM {label!r} cannot hold {taken[0]}.", hint=f"It is an option of its own: cpu_{taken[0]}."
+            )
+        mask = text_map(given.get("vcpus_params", {})).get("mask")
+        if mask is not None and not re.fullmatch(r"\d+(,\d+)*", mask):
+            raise InvalidChange(
+                f"mask in vcpus_params of VM {label!r} cannot be {mask!r}.", hint="Give numbers of processors, such as 0,1,2."
             )
         cores = want["cores_per_socket"]
         touched = any(have[option] != want[option] for option in ("cores_per_socket", "vcpus_max"))

@@ -11,9 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
-from ...errors import InvalidChange
+from ...errors import Ambiguous, InvalidChange
 from ...plan import Plan
 from ...refs import NULL, Record
+from ...storage import Storage
 from ...vms import NOT_COPIED, is_guest, is_template
 from .part import Subject
 
@@ -49,11 +50,11 @@ class Creation:
         snapshot, vm, template = (self.params.get(option) for option in ("from_snapshot", "from_vm", "template"))
         if snapshot:
             of = self.objects.resolve("VM", vm, is_guest) if vm else ""
-            return self.objects.resolve("VM", snapshot, lambda r: r["is_a_snapshot"] and of in ("", r["snapshot_of"]))
+            return self.objects.resolve("VM", snapshot, lambda r: r["is_a_snapshot"] and of in ("", r["snapshot_of"]), what="snapshot")
         if vm:
             return self.objects.resolve("VM", vm, is_guest)
         if template:
-            return self.objects.resolve("VM", template, is_template)
+            return self.objects.resolve("VM", template, is_template, what="template")
         raise InvalidChange(
             f"VM {self.vm.label!r} is not there, and the task does not say what to make it from.",
             hint="Give template, from_vm or from_snapshot.",
@@ -64,10 +65,20 @@ class Creation:
         source = self.source()
         record = self.objects.get("VM", source)
         if unfinished:
-            ((ref, begun),) = unfinished.items()
+            ref, begun = self._only(unfinished)
             return Subject(ref, begun, self.vm.devices("VBD", begun), self.vm.devices("VIF", begun), source=record)
         vbds = self.vm.devices("VBD", record)
         return Subject(NULL, self._cloned(record), vbds, self.vm.devices("VIF", record), new=True, source=record, **self._mode(vbds))
+
+    def _only(self, unfinished: t.Mapping[str, Record]) -> tuple[str, Record]:
+        """Raises Ambiguous: which of several an interrupted run has made, nobody knows."""
+        if len(unfinished) > 1:
+            name, uuids = working_name(self.vm.label), ", ".join(sorted(r["uuid"] for r in unfinished.values()))
+            raise Ambiguous(
+                f"{len(unfinished)} VMs are named {name!r}, as one that an interrupted task has begun: {uuids}.",
+                hint="Rename or delete those that are not to become this VM.",
+            )
+        return next(iter(unfinished.items()))
 
     def _cloned(self, source: Record) -> dict[str, t.Any]:
         """The record of a clone (the table in xapi_vm_clone.ml), provisioned."""
@@ -90,7 +101,7 @@ class Creation:
     def _mode(self, vbds: t.Mapping[str, Record]) -> dict[str, t.Any]:
         """Fast or full, and the SR that all disks go to ("": each stays in its own)."""
         disks = self._disks(vbds)
-        wanted = self.objects.resolve("SR", self.params["sr"]) if self.params.get("sr") and disks else ""
+        wanted = Storage(self.objects).for_disks(self.params["sr"]) if self.params.get("sr") and disks else ""
         mode = self.params.get("clone") or "auto"
         elsewhere = [d for d in disks if wanted and self.objects.get("VDI", d)["SR"] != wanted]
         if mode == "fast" and elsewhere:

@@ -12,7 +12,7 @@ from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import Ambiguous, InvalidChange, NotFound
 from ...fields import size
 from ...plan import Plan
-from ...refs import Record
+from ...refs import Record, told_names
 from ...storage import Storage
 from .disk_calls import Calls, Target, refuse_vdi
 from .disk_places import Entry, Have, places
@@ -124,7 +124,8 @@ class Disks(Part):
             found = [rows[moved]["uuid"]]
         found = found or [r["uuid"] for r in rows.values() if r["name_label"] == text and r["managed"] and not r["is_a_snapshot"]]
         if not found:
-            raise NotFound(f"No VDI is named {text!r} or has it as uuid (disks of VM {self.label!r}).")
+            names = sorted({r["name_label"] for r in rows.values() if r["managed"] and r["name_label"] and not r["is_a_snapshot"]})
+            raise NotFound(f"No VDI is named {text!r} or has it as uuid (disks of VM {self.label!r}).", hint=told_names(text, names))
         if len(found) > 1:
             raise Ambiguous(f"{len(found)} disks are named {text!r}: {', '.join(sorted(found))}.", hint="Tell them apart with the uuid.")
         return str(found[0])
@@ -139,7 +140,9 @@ class Disks(Part):
         name = entry.get("name") or f"{self.vm.params.get('name') or subject.record['name_label']} {place}"
         wanted = self._bytes(entry)
         if wanted is None and not model.get("size"):
-            raise InvalidChange(f"Disk {name!r} of VM {self.label!r} is not there, and the task does not say how large it is to be.")
+            raise InvalidChange(
+                f"Disk {name!r} of VM {self.label!r} is not there, and the task does not say how large it is to be.", hint="Give size."
+            )
         sr = self.storage.for_disks(entry.get("sr") or self.params.get("sr") or model.get("sr") or None)
         image_format = entry.get("image_format") or self.storage.image_format({"SR": sr, "sm_config": {}})
         wanted = t.cast(int, model.get("size") if wanted is None else wanted)

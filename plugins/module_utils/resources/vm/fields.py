@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
-from ...fields import Field
+import typing as t
+
+from ...errors import InvalidChange
+from ...fields import Field, Table
+from ...refs import Objects, Record, told_names
+from ...storage import Storage
 
 NAME = Field("name_label", "name")
 FIELDS = (
@@ -29,3 +34,40 @@ FIELDS = (
     Field("snapshot_schedule", "snapshot_schedule", "ref", default="", ref="VMSS"),
     Field("ha_restart_priority", "ha_restart_priority", choices=("restart", "best-effort", "")),
 )
+COUNTS = ("order", "start_delay", "shutdown_delay")
+# xen-api: datamodel_vm.ml (vm_operations)
+OPERATIONS = (
+    "snapshot", "clone", "copy", "create_template", "revert", "checkpoint", "snapshot_with_quiesce", "provision", "start", "start_on",
+    "pause", "unpause", "clean_shutdown", "clean_reboot", "hard_shutdown", "power_state_reset", "hard_reboot", "suspend", "csvm",
+    "resume", "resume_on", "pool_migrate", "migrate_send", "get_boot_record", "send_sysrq", "send_trigger", "query_services", "shutdown",
+    "call_plugin", "changing_memory_live", "awaiting_memory_live", "changing_dynamic_range", "changing_static_range",
+    "changing_memory_limits", "changing_shadow_memory", "changing_shadow_memory_live", "changing_VCPUs", "changing_VCPUs_live",
+    "changing_NVRAM", "assert_operation_valid", "data_source_op", "update_allowed_operations", "make_into_template", "import", "export",
+    "metadata_export", "reverting", "destroy", "create_vtpm", "sysprep",
+)  # fmt: skip
+
+
+class Plain(Table):
+    """The plain fields of a VM, and what they cannot be."""
+
+    def desire(self, observed: t.Mapping[str, t.Any], params: Record, objects: Objects) -> dict[str, t.Any]:
+        """Raises InvalidChange."""
+        want = super().desire(observed, params, objects)
+        label = params.get("name") or params.get("uuid")
+        negative = next((option for option in COUNTS if (params.get(option) or 0) < 0 and want[option] != observed.get(option)), "")
+        if negative:
+            raise InvalidChange(f"{negative} of VM {label!r} cannot be {params[negative]}.", hint="Give 0 or more; delays are in seconds.")
+        known = {*OPERATIONS, *(observed.get("blocked_operations") or ())}
+        unknown = [name for name in params.get("blocked_operations") or {} if name not in known and name not in known_to(objects)]
+        if unknown:
+            raise InvalidChange(
+                f"blocked_operations of VM {label!r} names {unknown[0]!r}, which is no operation.", hint=told_names(unknown[0], OPERATIONS)
+            )
+        if params.get("suspend_sr") and want["suspend_sr"] != observed.get("suspend_sr"):
+            Storage(objects).for_disks(params["suspend_sr"])
+        return want
+
+
+def known_to(objects: Objects) -> set[str]:
+    """Operations of a newer release, as far as any VM allows them."""
+    return {name for vm in objects.all("VM").values() for name in vm["allowed_operations"]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...errors import InvalidChange
 from ...fields import text_map
 from ...plan import Plan
 from ...refs import Record
@@ -41,10 +42,21 @@ class Labels(Part):
         out = dict(have)
         for option in ("folder", "auto_poweron"):
             out[option] = have[option] if self.params.get(option) is None else self.params[option]
+        self._refuse(have, out)
         for option in ("custom_fields", "other_config"):
             merged = {**have[option], **text_map(self.params.get(option) or {})}
             out[option] = {key: value for key, value in merged.items() if value is not None}
         return {option: out[option] for option in self.options}
+
+    def _refuse(self, have: t.Mapping[str, t.Any], want: t.Mapping[str, t.Any]) -> None:
+        taken = [key for key in self.params.get("other_config") or {} if self._hidden(str(key))]
+        if taken:
+            raise InvalidChange(
+                f"other_config of VM {self.label!r} cannot hold {taken[0]!r}.", hint="XenAPI looks after it, or an option of its own does."
+            )
+        folder = want["folder"]
+        if folder and folder != have["folder"] and not folder.startswith("/"):
+            raise InvalidChange(f"folder of VM {self.label!r} cannot be {folder!r}.", hint=f"It begins with a slash: /{folder}.")
 
     def change(self, plan: Plan, subject: Subject) -> None:
         """Key by key, so that nobody else's is lost."""

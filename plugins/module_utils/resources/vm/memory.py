@@ -20,6 +20,7 @@ from .part import Part, Subject
 
 # lowest first
 LIMITS = ("static_min", "dynamic_min", "dynamic_max", "static_max")
+TINY = 1 << 20
 STATIC, DYNAMIC = ("static_min", "static_max"), ("dynamic_min", "dynamic_max")
 
 
@@ -40,8 +41,18 @@ class Memory(Part):
             want.update(static_min=min(want["static_min"], fixed), dynamic_min=fixed, dynamic_max=fixed, static_max=fixed)
         given = {limit: size(self.params[option(limit)]) for limit in LIMITS if self.params.get(option(limit)) is not None}
         want.update(given)
+        self._refuse_tiny(have, want)
         self._refuse_disorder(want)
         return {option(limit): value for limit, value in want.items()}
+
+    def _refuse_tiny(self, have: t.Mapping[str, t.Any], want: dict[str, int]) -> None:
+        """A number without its unit is bytes."""
+        for limit in LIMITS[1:]:
+            if want[limit] < TINY and want[limit] != have[option(limit)]:
+                raise InvalidChange(
+                    f"Memory of VM {self.label!r}: {option(limit)} would be {readable_size(want[limit])}, with which nothing starts.",
+                    hint="Give a unit, such as 4 GiB.",
+                )
 
     def _refuse_disorder(self, want: dict[str, int]) -> None:
         for low, high in itertools.pairwise(LIMITS):

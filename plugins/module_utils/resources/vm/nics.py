@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 
@@ -28,6 +29,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "other_config": {"type": "dict"},
 }
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+MTUS = range(68, 65536)
 DEVICES = range(16)  # xen-api: xapi_vif_helpers.ml
 RATE = ("ratelimit", "kbps")  # qos_algorithm_type, and the key of its parameter: KiB/s
 FIXED = ("mac", "mtu")  # a VIF that is to differ in them is replaced
@@ -94,14 +96,35 @@ class Nics(Part):
             out["mac"] = self._mac(device, given["mac"])
         for option in ("ipv4_allowed", "ipv6_allowed"):
             out[option] = sorted(out[option])
+        self._refuse_numbers(device, given)
         merged = {**base["other_config"], **text_map(given.get("other_config") or {})}
         out["other_config"] = {key: value for key, value in merged.items() if value is not None}
         return out
+
+    def _refuse_numbers(self, device: int, given: Record) -> None:
+        where = f"of NIC {device} of VM {self.label!r}"
+        if (given.get("rate_limit") or 0) < 0:
+            raise InvalidChange(f"rate_limit {where} cannot be {given['rate_limit']}.", hint="Give KiB/s, or 0 for no limit.")
+        if given.get("mtu") is not None and given["mtu"] not in MTUS:
+            raise InvalidChange(f"mtu {where} cannot be {given['mtu']}.", hint=f"Give a number from {MTUS[0]} to {MTUS[-1]}.")
+        for option, kind in (("ipv4_allowed", ipaddress.IPv4Address), ("ipv6_allowed", ipaddress.IPv6Address)):
+            for text in given.get(option) or ():
+                try:
+                    kind(text)
+                except ValueError:
+                    raise InvalidChange(
+                        f"{text!r} in {option} {where} is no {option[:2].upper()}{option[2:4]} address.",
+                        hint="Give addresses, not networks.",
+                    ) from None
 
     def _mac(self, device: int, text: str) -> str:
         mac = text.lower().replace("-", ":")
         if not MAC.fullmatch(mac):
             raise InvalidChange(f"{text!r} is no MAC address (NIC {device} of VM {self.label!r}).", hint="Write it as 02:16:3e:00:00:01.")
+        if mac == "00:00:00:00:00:00":
+            raise InvalidChange(
+                f"{text!r} is nobody's address (NIC {device} of VM {self.label!r}).", hint="Choose another, or leave it out."
+            )
         if int(mac[:2], 16) & 1:
             raise InvalidChange(
                 f"{text!r} is a group address and no NIC's (NIC {device} of VM {self.label!r}).", hint="Its first byte has to be even."

@@ -11,6 +11,7 @@ from ... import capacity, hosts
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import NULL
+from ...refused import refuse_blocked
 from .part import Part, Subject
 
 STATES = {"running": "Running", "halted": "Halted", "suspended": "Suspended", "paused": "Paused"}
@@ -81,6 +82,7 @@ class Power(Part):
         more: dict[str, t.Any] = {"what": f"shut VM {label!r} down", "slow": True, "disruptive": disruptive}
         clean = subject.at == "Running" and "clean_shutdown" in subject.record["allowed_operations"]
         if subject.at == "Running" and not clean and not force:
+            refuse_blocked(subject.record, "clean_shutdown", str(more["what"]))
             raise InvalidChange(
                 f"VM {label!r} cannot be shut down cleanly: its guest tools do not run.",
                 hint="Shut it down from inside, or set force: true to switch it off.",
@@ -112,6 +114,7 @@ class Power(Part):
             plan.add(method, subject.ref, *params, what=f"{verb} VM {label!r}", slow=True)
             return
         if verb == "suspend" and subject.at == subject.record["power_state"] and "suspend" not in subject.record["allowed_operations"]:
+            refuse_blocked(subject.record, "suspend", f"suspend VM {label!r}")
             raise InvalidChange(f"VM {label!r} cannot be suspended now.", hint="It needs guest tools that run, and no PCI device or vGPU.")
         plan.add(f"VM.{verb}", subject.ref, what=f"{verb} VM {label!r}", slow=True)
 

@@ -55,7 +55,7 @@ def test_an_unknown_name_lists_what_there_is(session, objects):
 
 
 def test_an_unknown_name_where_there_is_nothing_says_so(objects):
-    with pytest.raises(NotFound, match="The pool has no VM_appliance at all"):
+    with pytest.raises(NotFound, match="The pool has no appliance at all"):
         objects.resolve("VM_appliance", "x")
 
 

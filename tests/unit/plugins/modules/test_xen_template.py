@@ -47,7 +47,7 @@ def test_without_a_source_there_is_nothing_to_make(run: Run) -> None:
 
 
 def test_an_unknown_source_is_told(run: Run) -> None:
-    with pytest.raises(NotFound, match="No VM is named 'Debian 99'"):
+    with pytest.raises(NotFound, match="No template is named 'Debian 99'"):
         run("xen_template", name="Web", source="Debian 99")
 
 
@@ -96,7 +96,7 @@ def test_the_disks_of_its_vms_are_written_down(simulator: Start, converges: Run)
 @pytest.mark.parametrize(
     ("disk", "told"),
     [
-        ({"size": "0"}, "has no size"),
+        ({"size": "0"}, "has 0 bytes"),
         ({"size": "much"}, "is not a size"),
         ({"size": "1 GiB", "device": "sda"}, "cannot have device 'sda'"),
         ({"size": "1 GiB", "sr": "nowhere"}, "No SR is named 'nowhere'"),

@@ -112,9 +112,9 @@ def test_a_full_copy_shares_nothing(lab: Lab, converges: Run) -> None:
 
 @pytest.mark.usefixtures("snapshot")
 def test_a_snapshot_is_no_source(lab: Lab, run: Run) -> None:
-    with pytest.raises(NotFound, match="No VM is named 'ready'"):
+    with pytest.raises(NotFound, match="No template is named 'ready'"):
         run("xen_template", name="Web", source="ready")
-    with pytest.raises(NotFound, match="No VM is named 'later'"):
+    with pytest.raises(NotFound, match="No snapshot is named 'later'"):
         run("xen_template", **{**COPY, "from_snapshot": "later"})
 
 

@@ -200,7 +200,7 @@ def test_an_image_for_other_processors_is_refused(run: Run, tmp_path: Path) -> N
         ({"sr": "XCP-ng Tools"}, "cannot hold disks"),
         ({"disk_size": "3 TiB"}, "at most"),
         ({"source": "CentOS 6 (64-bit)"}, "boot from a kernel, not a disk"),
-        ({"source": "Debian 99"}, "No VM is named 'Debian 99'"),
+        ({"source": "Debian 99"}, "No template is named 'Debian 99'"),
     ],
 )
 def test_what_does_not_fit_the_image_is_refused(run: Run, image: Path, options: dict[str, t.Any], told: str) -> None:

@@ -43,7 +43,7 @@ def test_a_new_vm_needs_a_source(run: Run) -> None:
 
 
 def test_a_template_that_is_not_there_is_named_with_those_that_are(run: Run) -> None:
-    with pytest.raises(NotFound, match="No VM is named 'Debian 1'"):
+    with pytest.raises(NotFound, match="No template is named 'Debian 1'"):
         run("xen_vm", name="web01", template="Debian 1")
 
 
