@@ -75,13 +75,14 @@ def _hotplug(db: Database, cls: str, device: Record, vm: Record, operation: str)
             return Fault("OPERATION_NOT_ALLOWED", f"VM {vm['uuid']} is busy with {running}")
     if not runs_hvm(vm) or vm["is_control_domain"]:
         return None
-    if device.get("type") == "CD":
-        return Fault("OPERATION_NOT_ALLOWED", "HVM CDROMs cannot be hotplugged/unplugged, only inserted or ejected")
     metrics = guest_metrics(db, vm)
     can = metrics[HOTPLUG[cls]] if metrics else "unspecified"
     if can == "no":
-        return Fault("OPERATION_NOT_ALLOWED", f"The guest does not allow {operation} of a {cls}")
-    return None if can == "yes" or has_pv_drivers(db, vm) else Fault("VM_MISSING_PV_DRIVERS", device["VM"])
+        return Fault("OPERATION_NOT_ALLOWED", f"VM states it does not support {cls} hotplug.")
+    if can != "yes" and not has_pv_drivers(db, vm):
+        return Fault("VM_MISSING_PV_DRIVERS", device["VM"])
+    discs = "HVM CDROMs cannot be hotplugged/unplugged, only inserted or ejected"
+    return Fault("OPERATION_NOT_ALLOWED", discs) if device.get("type") == "CD" else None
 
 
 def _disk(db: Database, ref: str, device: Record, vm: Record, operation: str) -> Fault | None:

@@ -45,11 +45,13 @@ class Disk:
 def disks() -> st.SearchStrategy[Disk]:
     some = st.sampled_from([False, False, False, True])
     lacking = st.frozensets(st.sampled_from(FEATURES), max_size=4).map(lambda missing: frozenset(FEATURES) - missing)
+    kinds = st.sampled_from(["user", "user", "system", "rrd", "cbt_metadata", "ha_statefile"])
+    current = st.sampled_from(["", "", "copy", "mirror", "resize"])
+    modes = st.lists(st.sampled_from(["RO", "RW"]), max_size=2).map(tuple)
     return st.builds(
-        Disk, modes=st.lists(st.sampled_from(["RO", "RW"]), max_size=2).map(tuple),
-        current=st.sampled_from(["", "", "copy", "mirror", "resize"]), drive_busy=some, kind=st.sampled_from(["user", "user", "system", "rrd", "cbt_metadata", "ha_statefile"]), cbt=some, sharable=some,
-        reset=some, snapshot=st.booleans(), plugged=st.sampled_from([True, True, True, False]), features=lacking,
-        sr=st.sampled_from(["ext", "ext", "ext", "udev"]), upgrading=some,
+        Disk, modes=modes, current=current, drive_busy=some, kind=kinds, cbt=some, sharable=some, reset=some, snapshot=st.booleans(),
+        plugged=st.sampled_from([True, True, True, False]), features=lacking, sr=st.sampled_from(["ext", "ext", "ext", "udev"]),
+        upgrading=some,
     )  # fmt: skip
 
 
