@@ -162,13 +162,16 @@ STORIES: dict[str, tuple[t.Callable[[Guests, Run], None], dict[str, t.Any]]] = {
 
 
 CUTS = [("cut_after_change", True), ("cut_after_change", False), ("cut_before_change", True), ("cut_before_change", False)]
-# the longer ones not in every way
-SWEEP = [(story, *cut) for story in STORIES for cut in (CUTS[1:3] if story == "pruned" or "memory" in story else CUTS)]
+QUICK = [("taken", *CUTS[1]), ("deleted", *CUTS[1]), ("reverted", *CUTS[1])]
 
 
-@pytest.mark.parametrize(
-    ("story", "how", "goes_on"), SWEEP, ids=[f"{story}, {how}, {'same' if same else 'next'} run" for story, how, same in SWEEP]
-)
+def sweep() -> t.Iterator[t.Any]:
+    for story, how, goes_on in [(story, *cut) for story in STORIES for cut in CUTS]:
+        marks = [] if (story, how, goes_on) in QUICK else [pytest.mark.slow]
+        yield pytest.param(story, how, goes_on, marks=marks, id=f"{story}, {how}, {'same' if goes_on else 'next'} run")
+
+
+@pytest.mark.parametrize(("story", "how", "goes_on"), list(sweep()))
 def test_wherever_a_task_is_cut_off_it_ends_the_same(
     story: str, how: str, goes_on: bool, simulator: Run, session_to: Run, run: Run
 ) -> None:

@@ -153,7 +153,7 @@ STORIES: dict[str, tuple[dict[str, t.Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["cut-before", "cut-after", "fail"])
+@pytest.mark.parametrize("kind", [*(pytest.param(cut, marks=pytest.mark.slow) for cut in ("cut-before", "cut-after")), "fail"])
 @pytest.mark.parametrize(("story", "nth"), [(story, nth) for story, (_options, calls) in STORIES.items() for nth in range(1, calls + 1)])
 @pytest.mark.usefixtures("snapshot")
 def test_a_task_that_is_cut_off_is_finished_by_itself_or_the_next(lab: Lab, run: Run, story: str, nth: int, kind: str) -> None:

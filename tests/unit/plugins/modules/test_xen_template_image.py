@@ -233,7 +233,7 @@ def test_a_checksum_alone_says_nothing(run: Run) -> None:
 CALLS = 8  # that change something, without the upload
 
 
-@pytest.mark.parametrize("kind", ["cut-before", "cut-after", "fail"])
+@pytest.mark.parametrize("kind", [*(pytest.param(cut, marks=pytest.mark.slow) for cut in ("cut-before", "cut-after")), "fail"])
 @pytest.mark.parametrize("nth", range(1, CALLS + 1))
 def test_a_task_that_is_cut_off_is_finished_by_itself_or_the_next(
     sim: t.Any, session: t.Any, run: Run, image: Path, nth: int, kind: str

@@ -99,7 +99,7 @@ def test_a_damaged_file_is_refused(estate: Estate, xva: str, run: Run) -> None:
 CALLS = 10  # that change something, without the upload
 
 
-@pytest.mark.parametrize("kind", ["cut-before", "cut-after", "fail"])
+@pytest.mark.parametrize("kind", [*(pytest.param(cut, marks=pytest.mark.slow) for cut in ("cut-before", "cut-after")), "fail"])
 @pytest.mark.parametrize("nth", range(1, CALLS + 1))
 def test_a_task_that_is_cut_off_is_finished_by_itself_or_the_next(estate: Estate, xva: str, run: Run, nth: int, kind: str) -> None:
     before = estate.everything()
