@@ -48,7 +48,6 @@ def take(call: Call, vm: str, name: str, *, ignored: t.Container[str] = (), imag
     made = cloning.make(
         call, vm, disks, new_macs=False, name_label=name, power_state=state, other_config=others, is_a_template=True, is_a_snapshot=True,
         snapshot_of=vm, snapshot_time=call.world.clock.iso(), parent=record["parent"], snapshot_metadata=metadata(db, vm),
-        last_boot_CPU_flags=record["last_boot_CPU_flags"],
     )  # fmt: skip
     db.set("VM", vm, parent=made)
     return made
@@ -120,8 +119,11 @@ def _replace_devices(call: Call, snapshot: str, vm: str) -> None:
         cloning.drop_device(call, "VIF", vif)
     for vif in db.get("VM", snapshot)["VIFs"]:
         cloning.copy_vif(call, db.get("VIF", vif), vm, new_mac=False)
-    for vusb in list(record["VUSBs"]):
-        db.destroy("VUSB", vusb)
+    for cls, field in (("VUSB", "VUSBs"), ("VGPU", "VGPUs")):
+        for device in list(record[field]):
+            db.destroy(cls, device)
+    for vgpu in db.get("VM", snapshot)["VGPUs"]:
+        cloning.copy_vgpu(call, vgpu, vm)
 
 
 def _adopt(db: Database, old: str, new: str) -> None:

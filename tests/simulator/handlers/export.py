@@ -14,7 +14,7 @@ from ..errors import Fault
 from ..vm_running import running
 from . import Exchange, Reply, handler, task_of
 
-TYPE = {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="export.xva"', "Server": "xapi"}
+TYPE = {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="export.xva"'}
 PACKED = {"true": "gzip", "gzip": "gzip", "zstd": "zstd"}
 GONE = Fault("INTERNAL_ERROR", 'Unix.Unix_error(Unix.EPIPE, "write", "")')  # the client did not read to the end
 
@@ -42,6 +42,11 @@ def _vm(exchange: Exchange) -> str:
     if found:
         return found[0]
     raise Fault("UUID_INVALID", "VM", query["uuid"]) if "uuid" in query else Fault("INTERNAL_ERROR", "Not_found")
+
+
+def _headers(exchange: Exchange, call: Call) -> dict[str, str]:
+    version = exchange.db.get("host", exchange.machine.host_ref)["software_version"].get("xapi", "")
+    return {**TYPE, "Server": f"xapi/{version}", "task-id": str(call.task)}
 
 
 def _snapshots(exchange: Exchange, vm: str) -> list[str]:
@@ -74,7 +79,7 @@ def export_metadata(exchange: Exchange) -> Reply:
             finish(call, "failure", error_info=fault.description)
             raise
         finish(call, "success")
-    return Reply(body=tar.entry("ova.xml", ova) + tar.END, headers={**TYPE, "task-id": str(call.task)})
+    return Reply(body=tar.entry("ova.xml", ova) + tar.END, headers=_headers(exchange, call))
 
 
 def see(exchange: Exchange, srs: t.Iterable[str]) -> None:
@@ -111,7 +116,7 @@ def export(exchange: Exchange) -> Reply:
             marked.__exit__(None, None, None)
             finish(call, "success" if sent else "failure", **({} if sent else {"error_info": GONE.description}))
 
-    return Reply(body=pack(packed, _stream(call, ova, contents.disks())), headers={**TYPE, "task-id": str(call.task)}, finished=finished)
+    return Reply(body=pack(packed, _stream(call, ova, contents.disks())), headers=_headers(exchange, call), finished=finished)
 
 
 def _stream(call: Call, ova: bytes, disks: list[tuple[str, str]]) -> t.Iterator[bytes]:

@@ -67,6 +67,18 @@ def test_a_guest_has_a_part_of_a_card_while_it_runs(pool: Hosting) -> None:
     pool("VGPU.destroy", vgpu)
 
 
+def test_a_vm_has_its_parts_of_graphics_cards_back_after_a_revert(pool: Hosting) -> None:
+    vm, kind = _vm(pool), _kind(pool, "NVIDIA A40-8Q")
+    before = pool("VGPU.create", vm, _group(pool), "0", {}, kind)
+    snapshot = pool("VM.snapshot", vm, "with a card")
+    pool("VGPU.destroy", before)
+    pool("VM.revert", snapshot)
+    (after,) = pool.record("VM", vm)["VGPUs"]
+    assert (after != before, pool.record("VGPU", after)["type"]) == (True, kind)
+    pool("VM.revert", snapshot)
+    assert len(pool.record("VM", vm)["VGPUs"]) == 1
+
+
 def test_a_whole_card_is_had_once(pool: Hosting) -> None:
     first, second = _vm(pool, "first"), _vm(pool, "second")
     for vm in (first, second):
