@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import typing as t
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,6 +47,24 @@ def target_of(text: str) -> Path:
     if not Path(text).name:
         raise InvalidChange(f"dest {text!r} names no file.", hint="Give the name of the file.")
     return Path(text)
+
+
+@contextlib.contextmanager
+def workshop(target: Path) -> t.Iterator[Path]:
+    """A folder beside a file for what is needed to make it, always the same one: what a killed task left in it goes.
+
+    Raises BlockingIOError when another task works there, OSError.
+    """
+    folder = target.with_name(f".{target.name}.work")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        for left in folder.iterdir():
+            left.unlink()
+        yield folder
 
 
 def refuse_bad_target(target: Path) -> None:

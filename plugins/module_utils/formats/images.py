@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ..errors import InvalidChange, XenError
+from .files import workshop
 
 QEMU_NAMES = {"raw": "raw", "vhd": "vpc", "qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi", "vhdx": "vhdx"}
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
@@ -123,16 +124,18 @@ def as_format(source: Path | str, to: t.Collection[str] = ("raw",), folder: Path
 
 @contextlib.contextmanager
 def _workplace(source: Path, folder: Path | str | None) -> t.Iterator[Path]:
-    try:
-        place = tempfile.mkdtemp(prefix=".domzero.", dir=folder or source.resolve().parent)
-    except OSError as e:
-        if folder:
-            raise InvalidChange(f"The folder {folder} cannot be used for a temporary file: {e.strerror}.") from e
-        place = tempfile.mkdtemp(prefix="domzero.")
-    try:
-        yield Path(place)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    """Where nobody else works at the same time."""
+    beside = Path(folder) if folder else source.resolve().parent
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(workshop(beside / source.name))
+        except BlockingIOError:  # another task makes something of the same image
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".domzero.", dir=beside)))
+        except OSError as e:
+            if folder:
+                raise InvalidChange(f"The folder {folder} cannot be used for a temporary file: {e.strerror}.") from e
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="domzero.")))
+        yield place
 
 
 def refuse_missing_qemu_img(what: str) -> None:

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 from ... import stream
-from ...errors import InvalidChange
+from ...errors import InvalidChange, XenError
 from ...fields import Table
 from ...formats import disk_note, images, vhd, vhd_read
 from ...formats.disk_note import Note
-from ...formats.files import Landing, refuse_bad_target, sha256_of, target_of
+from ...formats.files import Landing, refuse_bad_target, sha256_of, target_of, workshop
 from ...plan import Plan
 from ...refs import Record
 from ...resource import Found, Resource
@@ -134,14 +134,27 @@ class VdiExport(Resource):
     def _converted(self, found: Found, ref: str) -> None:
         """By way of a VHD, which holds only the blocks that are used; where it is too large for one, of a raw file with holes."""
         by = "vhd" if int(found.record["virtual_size"]) <= vhd.BIGGEST else "raw"
-        with tempfile.TemporaryDirectory(prefix=".domzero.", dir=self.dest.parent) as folder:
-            came, made = Path(folder, "disk"), Path(folder, "disk.qcow2")
+        with self._workshop() as folder:
+            came, made = folder / "disk", folder / "disk.qcow2"
             self._download(ref, by, "", came, None)
             images.convert(came, made, "qcow2", source_format=by)
             came.unlink()
             self._seal(found, made.stat().st_size, sha256_of(made))
-            os.chmod(made, 0o600)
+            with made.open("rb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                os.fsync(file.fileno())
             os.replace(made, self.dest)
+
+    @contextlib.contextmanager
+    def _workshop(self) -> t.Iterator[Path]:
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(workshop(self.dest))
+            except BlockingIOError:
+                raise XenError(f"Another task is writing {self.dest}.", hint="Wait for it, or give another name.") from None
+            except OSError as e:
+                raise XenError(f"{self.dest} could not be written: {e.strerror}.") from e
+            yield folder
 
     def _checked(self, found: Found, file: Landing) -> None:
         """Raises Damaged for a VHD whose structure is not sound. Nothing else has something to check."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, XenError
+from ansible_collections.domzero.xen.plugins.module_utils.formats.files import workshop
 
 Run = Start = t.Callable[..., t.Any]
 MIB = 1 << 20
@@ -166,6 +167,27 @@ def test_a_file_that_changes_meanwhile_is_noticed(sim: t.Any, run: Run, image: P
         sim.faults.strike = strike
     assert run("xen_vdi_import", src=str(image), name="data")["changed"]
     assert content(sim, "data") == hashlib.sha256(image.read_bytes()).hexdigest()
+
+
+@QEMU
+def test_what_a_killed_conversion_left_goes(sim: t.Any, run: Run, image: Path, tmp_path: Path) -> None:
+    qcow = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(image), str(qcow)], check=True)
+    for name in ("disk.qcow2", "out.qcow2"):
+        left = tmp_path / f".{name}.work"
+        left.mkdir()
+        (left / "disk.vhd").write_bytes(b"half of it")
+    run("xen_vdi_import", src=str(qcow), name="data")
+    run("xen_vdi_export", name="data", dest=str(tmp_path / "out.qcow2"), format="qcow2")
+    assert content(sim, "data") == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert sorted(p.name for p in tmp_path.glob(".*")) == []
+
+
+@QEMU
+def test_two_tasks_do_not_write_the_same_qcow2(sim: t.Any, run: Run, tmp_path: Path) -> None:
+    run("xen_vdi", name="data", size="4 MiB")
+    with workshop(tmp_path / "out.qcow2"), pytest.raises(XenError, match="Another task is writing"):
+        run("xen_vdi_export", name="data", dest=str(tmp_path / "out.qcow2"), format="qcow2")
 
 
 def test_another_file_is_written_over_only_when_the_task_says_so(sim: t.Any, run: Run, converges: Run, image: Path) -> None:
