@@ -82,6 +82,7 @@ class _Walk:
     def __init__(self, objects: Objects):
         self.objects, self.storage = objects, Storage(objects)
         self.blocked: dict[str, t.Mapping[str, str]] = {}  # as the plan sets them
+        self.vcpus: dict[str, int] = {}  # at the start
         self.members: dict[str, object] = {}  # the appliance of VMs, as the plan sets it
         self.halted = False  # whether the plan has changed the power state of a VM
         self.refitted = False  # whether drives and cards of a VM are others by now
@@ -105,6 +106,8 @@ class _Walk:
     def _vm(self, operation: Operation, verb: str, ref: str) -> None:
         if verb == "set_blocked_operations":
             self.blocked[ref] = operation.params[1]
+        if verb == "set_VCPUs_at_startup":
+            self.vcpus[ref] = int(operation.params[1])
         if verb == "set_appliance":
             self.members[ref] = operation.params[1]
         if verb == "revert":
@@ -185,12 +188,15 @@ class _Walk:
         if lacking and all(lacking):
             raise InvalidChange(
                 f"Cannot {operation.what or operation.method}: {'; '.join(lacking)}.",
-                hint="Start it on a host that has it, connect that host (xen_sr, xen_network), move the disk, or eject the disc.",
+                hint="Start it where all is there, connect the host (xen_sr, xen_network), move disks, eject the CD, or give fewer vCPUs.",
             )
 
     def _lacks(self, ref: str, vm: Record, host: str) -> str:
         """What a host does not have of what a VM needs; "" if it has all."""
         label = f"host {hosts.name_of(self.objects, host)!r}"
+        cpus, wanted = int(self.objects.get("host", host)["cpu_info"].get("cpu_count", 0)), self.vcpus.get(ref, int(vm["VCPUs_at_startup"]))
+        if 0 < cpus < wanted and vm["platform"].get("vcpu-unrestricted") != "true" and vm["power_state"] == "Halted":
+            return f"{label} has {cpus} CPUs, fewer than {wanted} vCPUs"
         vdis = [*self._disks(ref, ("Disk", "CD")), *([vm["suspend_VDI"]] if vm["suspend_VDI"] in self.objects.all("VDI") else [])]
         for vdi in vdis:
             record = self.objects.get("VDI", vdi)

@@ -134,6 +134,12 @@ class Storage:
         mine = {ref: rows[ref] for ref in self.objects.get("VDI", vdi)["VBDs"] if ref in rows}
         return {ref: vbd for ref, vbd in mine.items() if vbd["VM"] in vms and not vms[vbd["VM"]]["is_control_domain"]}
 
+    def held(self, vdi: str) -> tuple[str, str] | None:
+        """A VM that is suspended or paused and has the disk: its name and state."""
+        vms = self.objects.all("VM")
+        users = [vms[vbd["VM"]] for vbd in self.vbds(vdi).values() if vbd["currently_attached"]]
+        return next(((vm["name_label"], vm["power_state"].lower()) for vm in users if vm["power_state"] in ("Suspended", "Paused")), None)
+
     def users(self, vdi: str, *, attached: bool = False) -> list[str]:
         """Names of the VMs a disk belongs to; attached: only those that have it now."""
         vms = self.objects.all("VM")

@@ -95,6 +95,9 @@ class BadLab(Guests):
         for name in ("gold", "twin gold", "twin gold"):
             template = self.vm(name, f"{name} root")
             self.call("VM.set_is_a_template", template, True)
+        huge = self.vm("huge")
+        self.attach(huge, self.vdi("huge root", size=600 * GIB), 0)
+        self.call("VM.set_is_a_template", huge, True)
 
     def _chain(self, vm: str) -> None:
         """30 images under its disk, as many as there may be."""

@@ -18,6 +18,7 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
 from .bad_input_lab import BadLab
 from .conftest import BadOptions, carry_out, reach, validated
+from .test_bad_input import user
 
 Options = dict[str, t.Any]
 FILES = sorted(Path(__file__).parent.joinpath("bad_input").glob("*.yml"))
@@ -121,6 +122,22 @@ def test_a_guest_that_never_reports_is_waited_for_and_what_was_seen_is_told(pool
         pool.run("xen_vm", name="mute1", wait_timeout=1, **options)
     assert seen in str(failed.value)
     assert pool.sim.calls(mark) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "module", "options", "call"),
+    [
+        ("read-only", "xen_vm", {"name": "web1", "tags": ["x"]}, "VM.set_tags"),
+        ("vm-operator", "xen_vm", {"name": "new", "template": "gold"}, "VM.clone"),
+        ("vm-operator", "xen_snapshot", {"name": "new", "vm": "web1"}, "VM.snapshot"),
+        ("read-only", "xen_vdi", {"name": "new", "size": "1 GiB"}, "VDI.create"),
+        ("vm-operator", "xen_appliance", {"name": "new"}, "VM_appliance.create"),
+    ],
+)
+def test_a_role_too_low_is_told_before_the_first_call(pool: Pool, role: str, module: str, options: Options, call: str) -> None:
+    error = pool.refused(module, {**options, "username": user(pool.sim, f"jo {role}", role)})
+    assert error.code == "RBAC_PERMISSION_DENIED"
+    assert f"does not allow {call}. Log in as a user with a higher role" in str(error)
 
 
 @pytest.mark.parametrize("form", ["raw", "vhd"])

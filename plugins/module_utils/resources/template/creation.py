@@ -14,6 +14,7 @@ from ...errors import InvalidChange
 from ...hosts import pool_of
 from ...plan import Plan
 from ...refs import NULL, Record
+from ...storage import Storage
 from ...vms import is_default, is_guest, is_template
 from ..vm.creation import BASE, PROVISION, Creation, working_name
 from ..vm.creation import OPTIONS as OF_VMS
@@ -62,9 +63,17 @@ class Copying(Creation):
             return
         self._refuse_state(subject)
         method, *more = ("VM.copy", subject.sr or NULL) if subject.full else ("VM.clone",)
+        plan.warnings += Storage(self.objects).room(self._needs(subject))
         what = f"make template {self.vm.label!r}"
         subject.ref = plan.add(method, self.source(), working_name(self.vm.label), *more, what=what, slow=True)
         self._tell(plan, subject)
+
+    def _needs(self, subject: Subject) -> t.Iterator[tuple[str, int]]:
+        """Bytes that full copies of its disks take, by SR."""
+        for vdi in self._disks(subject.vbds) if subject.full else ():
+            record = self.objects.get("VDI", vdi)
+            sr = subject.sr or record["SR"]
+            yield sr, int(record["virtual_size" if Storage(self.objects).is_thick(sr) else "physical_utilisation"])
 
 
 class Conversion:

@@ -143,7 +143,7 @@ class Change:
         have, want = plan.before["size"], plan.after["size"]
         if have == want:
             return
-        self._refuse_suspended(plan, found)
+        self._refuse_suspended(found)
         used = [e["vm"] for e in plan.before["attached_to"] if e.get("plugged") and e in plan.after["attached_to"]]
         online = disks.grows_online(self.storage, found.record)
         if used and not online:
@@ -155,22 +155,21 @@ class Change:
             plan.warnings += self.storage.room([(found.record["SR"], want - have)])
         disks.grow(plan, place, want, self.label, online=bool(used))
 
-    def _refuse_suspended(self, plan: Plan, found: Found) -> None:
+    def _refuse_suspended(self, found: Found) -> None:
         """A VM that is suspended or paused has its disks still, and does not learn of their sizes."""
-        vms = self.objects.all("VM")
-        for vbd in self.storage.vbds(found.ref).values():
-            name, state = vms[vbd["VM"]]["name_label"], vms[vbd["VM"]]["power_state"]
-            if vbd["currently_attached"] and state in ("Suspended", "Paused"):
-                raise InvalidChange(
-                    f"Disk {self.label!r} cannot grow while VM {name!r} has it, which is {state.lower()}.",
-                    hint="Let it run or halt it first (xen_vm with power_state).",
-                )
+        if held := self.storage.held(found.ref):
+            raise InvalidChange(
+                f"Disk {self.label!r} cannot grow while VM {held[0]!r} has it, which is {held[1]}.",
+                hint="Let it run or halt it first (xen_vm with power_state).",
+            )
 
 
-def refuse_destroy(plan: Plan, found: Found, label: str) -> str:
-    """What the removal interrupts. Raises InvalidChange for a disk that cannot go."""
+def refuse_destroy(plan: Plan, found: Found, label: str, held: tuple[str, str] | None) -> str:
+    """What the removal interrupts. held: a VM that does not run and has it still, with its state. Raises InvalidChange."""
     attached = plan.before["attached_to"]
     running = sorted({e["vm"] for e in attached if e.get("plugged")})
+    if held:
+        raise InvalidChange(f"Disk {label!r} is in use by VM {held[0]!r}, which is {held[1]}.", hint="Halt the VM first (xen_vm).")
     if running:
         raise InvalidChange(f"Disk {label!r} is in use by {_named(running)}.", hint="Detach it first (attached_to: []).")
     if "destroy" not in found.record["allowed_operations"]:

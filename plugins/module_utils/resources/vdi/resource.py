@@ -224,5 +224,5 @@ class Vdi(Resource):
         Change(self).plan(plan, found)
 
     def destroy(self, plan: Plan, found: Found) -> None:
-        disruptive = refuse_destroy(plan, found, self.label)
+        disruptive = refuse_destroy(plan, found, self.label, self.storage.held(found.ref))
         plan.add("VDI.destroy", found.ref, what=f"remove disk {self.label!r}", disruptive=disruptive, slow=True)
