@@ -78,6 +78,9 @@ facts:
     made_from:
       description: The name of the template that it was copied from; empty for none.
       type: str
+    image:
+      description: The SHA-256 of the image it was made from, if it was made from one.
+      type: str
     disks:
       description:
         - The disks it has of its own, which its VMs get copies of, in order. Each has C(device), C(name), C(uuid), C(size) in bytes, C(sr)
