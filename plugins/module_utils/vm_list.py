@@ -10,22 +10,25 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
+from . import capacity, hosts
 from .client import Session
 from .errors import XenError
 from .mirror import Mirror, Table
 from .module import rehearse
 from .refs import Objects, Record
 from .resources.vm import Vm, is_guest
+from .vms import guests
 
 Options = t.Mapping[str, t.Any]
 SECRET = ("user_data", "meta_data", "network_config")
+STARTS = frozenset({"VM.start", "VM.start_on", "VM.resume", "VM.resume_on"})
 COMING = {"VM_appliance": "appliances", "VM_group": "groups"}
 
 
 class Still(Mirror):
     """Nothing changes while a list is looked at: what one entry has read the next need not, and nobody asks for news.
 
-    What others make before is there already. coming: the names by the option of the task.
+    What others make before is there already, and what goes before is gone. coming: the names by the option of the task.
     """
 
     def __init__(self, session: Session, coming: Options):
@@ -43,6 +46,13 @@ class Still(Mirror):
             new = [str(name) for name in self._coming.get(COMING.get(cls, "")) or () if name not in there]
             self._seen[cls] = {**rows, **{f"{cls}/{name}": {"uuid": f"{cls}/{name}", "name_label": name, "VMs": []} for name in new}}
         return self._seen[cls]
+
+    def without(self, leaving: t.Collection[str]) -> None:
+        """VMs go, by uuid or name, with their memory and their MAC addresses."""
+        rows = self.table("VM")
+        gone = {ref for ref, vm in rows.items() if is_guest(vm) and (vm["uuid"] in leaving or vm["name_label"] in leaving)}
+        self._seen["VM"] = {ref: vm for ref, vm in rows.items() if ref not in gone}
+        self._seen["VIF"] = {ref: vif for ref, vif in self.table("VIF").items() if vif["VM"] not in gone}
 
 
 @dataclass
@@ -71,20 +81,24 @@ def taken(entries: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 def look_at(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, coming: Options) -> Looked:
     """coming: names of appliances, groups and templates that are made before the VMs are. parallel: how many VMs of a round at most."""
-    kept, session.mirror = session.mirror, Still(session, coming)
+    kept, session.mirror = session.mirror, (still := Still(session, coming))
     try:
-        return _look(session, vms, absent, parallel, coming.get("templates") or ())
+        return _look(session, still, vms, absent, parallel, coming.get("templates") or ())
     finally:
         session.mirror = kept
 
 
-def _look(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, templates: t.Sequence[str]) -> Looked:
+def _look(
+    session: Session, still: Still, vms: t.Sequence[Options], absent: t.Sequence[Options], parallel: int, templates: t.Sequence[str]
+) -> Looked:
     rows = Objects(session).all("VM").values()
     there = {r["name_label"] for r in rows if is_guest(r)}
     coming = set(templates) - {r["name_label"] for r in rows if r["is_a_template"]}
     problems = contradictions(vms, absent)
     sources = {n: first for n, entry in enumerate(vms) if (first := _source(entry, vms, there)) is not None}
     gone = [_tried(session, {**entry, "state": "absent"}, problems) for entry in absent]
+    if any(row["changed"] for row in gone):
+        still.without({row["name"] for row in gone if row["changed"]})
     told = []
     for n, entry in enumerate(vms):
         if n in sources or (str(entry.get("template")) in coming and str(entry.get("name")) not in there):
@@ -92,6 +106,7 @@ def _look(session: Session, vms: t.Sequence[Options], absent: t.Sequence[Options
             told.append({"name": label(entry), "changed": True, "operations": []})
         else:
             told.append(_tried(session, entry, problems))
+    problems += shortage(session, told)
     busy = [n for n, row in enumerate(told) if row["changed"] or vms[n].get("wait_for")]
     return Looked(problems, told, gone, rounds(vms, busy, sources, parallel))
 
@@ -115,6 +130,30 @@ def contradictions(vms: t.Sequence[Options], absent: t.Sequence[Options]) -> lis
         if at == n:
             out.append(f"VM {label(entry)!r} is to be made from itself ({' from '.join(label(vms[i]) for i in [*seen, n])}).")
     return out
+
+
+def shortage(session: Session, rows: t.Sequence[Record]) -> list[str]:
+    """Each may find room where all together do not: the VMs that start, and what the hosts have for them when others have gone or halted.
+
+    How they go into which host is not looked at, so none that fit are refused.
+    """
+    starting = [row for row in rows if STARTS.intersection(row["operations"])]
+    if not starting:
+        return []
+    objects = Objects(session)
+    counted = [row for row in rows if "diff" in row and (row in starting or row["diff"]["after"].get("power_state") != "running")]
+    changing = {key for row in counted for key in (row["name"], row.get("uuid"))}
+    places = [ref for ref, host in objects.all("host").items() if host["enabled"] and hosts.is_live(objects, ref)]
+    staying = [vm for vm in guests(objects).values() if vm["resident_on"] in places and not changing & {vm["uuid"], vm["name_label"]}]
+    room = sum(capacity.memory_capacity(objects, ref) for ref in places) - sum(capacity.memory_held(vm) for vm in staying)
+    need = sum(int(row["diff"]["after"]["memory_dynamic_min"]) for row in starting)
+    if need <= room:
+        return []
+    names = ", ".join(row["name"] for row in starting)
+    free, wanted = hosts.readable_size(max(room, 0)), hosts.readable_size(need)
+    return [
+        f"The VMs that are to start ({names}) need {wanted} of memory, and the hosts have {free} for them. Start less, or give them less."
+    ]
 
 
 def _first_named(name: t.Any, vms: t.Sequence[Options]) -> int | None:

@@ -12,9 +12,10 @@ author: [Domzero (@domzero)]
 description:
   - Reads the list that the role P(domzero.xen.vm#role) takes, tries each VM as M(domzero.xen.xen_vm) would in check mode, and fails with
     all problems at once, in the words of that module.
-  - Found are contradictions in the list too, such as a name or a MAC address used twice.
+  - Found are contradictions in the list too, such as a name or a MAC address used twice, and VMs that start and together need more memory
+    than the hosts have. Those that are to go are taken for gone.
   - Tells which VMs would change, and in which order they are to be made.
-  - VMs are tried one by one. That all of them fit, but not together, is not seen.
+  - Otherwise VMs are tried one by one. That their disks do not fit into an SR together is not seen.
   - Changes nothing.
 extends_documentation_fragment:
   - domzero.xen.xen

@@ -110,6 +110,30 @@ def test_of_a_vm_whose_template_is_made_before_nothing_is_said(look):
     assert (told["problems"], told["vms"]) == ([], [{"name": "web", "changed": True, "operations": []}])
 
 
+def test_vms_that_fit_one_by_one_and_not_together_are_told(look, run):
+    vms = [{"name": f"vm{n}", "template": MEDIA, "memory": "24 GiB", "power_state": "running"} for n in range(9)]
+    assert look(vms[0])["problems"] == []
+    (told,) = look(*vms)["problems"]
+    assert "(vm0, vm1, vm2, vm3, vm4, vm5, vm6, vm7, vm8) need 216 GiB" in told
+    run("xen_vms", vms=vms[:4])
+    assert look(*vms[:4])["problems"] == []
+
+
+def test_what_goes_before_makes_room(look, run):
+    old = {
+        "memory": "40 GiB",
+        "template": MEDIA,
+        "power_state": "running",
+        "nics": [{"mac": MAC, "network": "Pool-wide network associated with eth0"}],
+    }
+    run("xen_vms", vms=[{**old, "name": "old"}, {"name": "other", "template": MEDIA, "memory": "40 GiB", "power_state": "running"}])
+    assert "MAC address" in look({**old, "name": "new"})["problems"][0]
+    assert "40.01 GiB of memory" in look({**old, "name": "new", "nics": []})["problems"][0]
+    gone = {"name": "old", "allow_disruption": True, "force": True}
+    assert look({**old, "name": "new"}, absent=[gone])["problems"] == []
+    assert run("xen_vms", vms=[{**old, "name": "new"}], absent=[gone])["vms"][0]["changed"] is True
+
+
 def test_one_that_is_to_go_is_tried_too(look, run):
     run("xen_vm", name="old", template=MEDIA)
     told = look(absent=[{"name": "old"}, {"name": "gone already"}])

@@ -161,3 +161,48 @@ def end_when_both_start(sim):
         time.sleep(0.05)
     time.sleep(0.5)  # until the answers that name the tasks have arrived
     os.kill(os.getpid(), signal.SIGINT)
+
+
+# interruptions --------------------------------------------------------------------------------------------------------------
+LIST = [
+    {"name": "db", "template": MEDIA, "order": 1, "disks": [{"size": "1 GiB"}], "power_state": "running"},
+    {"name": "web1", "template": MEDIA, "order": 2, "disks": [{"size": "1 GiB"}], "tags": ["web"]},
+    {"name": "web2", "template": MEDIA, "order": 2, "nics": [{"network": "Pool-wide network associated with eth0"}]},
+]
+CHANGES = 26  # a run that nobody interrupts makes so many changing calls; held by the first test
+
+
+@pytest.fixture
+def listed(pool, run):
+    """A pool with storage and a VM that is to go; a run of the list."""
+    run("xen_sr", name="NFS", type="nfs", server="127.10.0.10", path="/export/vms", default=True)
+    run("xen_vm", name="old", template=MEDIA, disks=[{"size": "1 GiB"}])
+    return lambda: run("xen_vms", vms=LIST, absent=[{"name": "old"}])
+
+
+def test_so_many_calls_can_be_interrupted(pool, listed):
+    mark = pool().mark()
+    listed()
+    assert len([m for m in methods(pool(), mark) if not m.startswith("task.")]) == CHANGES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["cut_before_change", "cut_after_change", "fail"])
+@pytest.mark.parametrize("nth", range(1, CHANGES + 1))
+def test_a_run_that_was_cut_off_is_finished_by_the_next(pool, listed, way, nth):
+    sim = pool()
+    if way == "fail":
+        sim.faults.add("fail", None, nth=nth, error=["INTERNAL_ERROR", "out of luck"])
+    else:
+        getattr(sim.faults, way)(nth)
+    first = listed()
+    assert way != "fail" or first.get("failed")
+    sim.faults.clear()
+    assert "failed" not in listed()
+    assert guests(sim) == {"db": "Running", "web1": "Halted", "web2": "Halted"}
+    db = sim.world.pools[0].db
+    assert len(db.get("SR", db.one("SR", name_label="NFS"))["VDIs"]) == 2
+    mark = sim.mark()
+    assert listed()["changed"] is False
+    assert sim.calls(mark) == []
+    assert invariants.check(sim.world) == []
