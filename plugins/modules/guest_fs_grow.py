@@ -67,7 +67,7 @@ EXAMPLES = r"""
 - name: As soon as the kernel knows that the disk is larger
   domzero.xen.guest_fs_grow:
     path: /srv/mail
-    disk_size: 300 MiB
+    disk_size: 500 MiB
 """
 
 RETURN = r"""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A disk with a file system in it, as a guest has one: a file behind a loop device. It can become larger. Needs root.
 
-loop_disk.py up FILE SIZE MOUNT [--script TEXT] [--number N] [--fs TYPE] | grow FILE SIZE | down FILE | why-not
+loop_disk.py up FILE SIZE MOUNT [--script TEXT] [--number N] [--fs TYPE] | grow FILE SIZE [--forget] | down FILE | why-not
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ def main() -> None:
     grow = actions.add_parser("grow")
     grow.add_argument("file", type=Path)
     grow.add_argument("size", type=int)
+    grow.add_argument("--forget", action="store_true", help="the device goes when it is not mounted any more")
     actions.add_parser("down").add_argument("file", type=Path)
     actions.add_parser("why-not")
     given = parser.parse_args()
@@ -144,6 +145,8 @@ def main() -> None:
         print(made.up().device)
     elif given.action == "grow":
         enlarge(given.file, given.size)
+        for device in devices(given.file) if given.forget else []:
+            run("losetup", "--detach", device)
     elif given.action == "down":
         take_down(given.file)
     else:
