@@ -55,7 +55,7 @@ def plan_exists(db: Database, failures: int, vms: list[str], *, without: str = N
     live = [host for host in db.all("host") if is_live(db, host) and host != without]
     if failures >= len(live):
         return False
-    for failed in itertools.combinations(live, failures):
+    for failed in itertools.combinations(live, max(failures, 0)):
         rest = [host for host in live if host not in failed]
         waiting = [vm for vm in vms if db.get("VM", vm)["resident_on"] not in rest]
         if len(place(db, waiting, rest)) < len(waiting):
