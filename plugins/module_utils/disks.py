@@ -13,12 +13,10 @@ import typing as t
 
 from . import hosts
 from .errors import InvalidChange
-from .plan import Later, Plan
+from .plan import Handle, Later, Plan
 from .refs import Objects, Record
 from .storage import VHD_BLOCK, Storage
 from .vms import domain_type
-
-Handle: t.TypeAlias = "str | Later"
 
 PREFIX = "domzero.xen/"
 COPYING = f"{PREFIX}copying"  # uuid of the disk whose content is to come

@@ -18,6 +18,10 @@ class Later:
     index: int
 
 
+# a reference: known already, or to come
+Handle: t.TypeAlias = t.Union[str, Later]  # noqa: UP007 -- evaluated by Python 3.9 too
+
+
 @dataclass(frozen=True)
 class Operation:
     """One changing call.

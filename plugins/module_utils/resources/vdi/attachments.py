@@ -9,7 +9,7 @@ import typing as t
 
 from ... import disks
 from ...errors import InvalidChange
-from ...plan import Plan
+from ...plan import Handle, Plan
 from ...refs import Objects, Record
 from ...storage import Storage
 from ...vms import Vms, is_guest
@@ -106,14 +106,14 @@ class Attachments:
             raise InvalidChange(f"Disk {self.label!r} cannot be taken from VM {name!r} now: {why}.", hint="Halt the VM first.")
         plan.add("VBD.unplug", ref, what=f"unplug disk {self.label!r} from VM {name!r}", slow=True)
 
-    def join(self, plan: Plan, vdi: disks.Handle, record: Record | None) -> None:
+    def join(self, plan: Plan, vdi: Handle, record: Record | None) -> None:
         """Attached to the VMs that are to have it, and plugged into those that run."""
         vbds = self.storage.vbds(vdi) if record is not None and isinstance(vdi, str) else {}
         there = {(e["vm"], e["position"]): (ref, vbd, e) for ref, vbd in vbds.items() for e in [self._entry(vbd)]}
         for entry in plan.after["attached_to"]:
             found = there.get((entry["vm"], entry["position"]))
             vm = self.resolve(entry["vm"])
-            ref: disks.Handle
+            ref: Handle
             if found:
                 ref, changed = found[0], self._adapt(plan, found[0], found[2], entry)
                 plug = bool(entry.get("plugged")) and (changed or not found[1]["currently_attached"])
@@ -144,7 +144,7 @@ class Attachments:
                 f"Disk {self.label!r} cannot be written to by VM {entry['vm']!r} while VM {others[0]!r} has it: it is not sharable."
             )
 
-    def _plug(self, plan: Plan, ref: disks.Handle, vm: str, entry: Entry) -> None:
+    def _plug(self, plan: Plan, ref: Handle, vm: str, entry: Entry) -> None:
         record, name = self.objects.get("VM", vm), entry["vm"]
         why = disks.hotplug_refusal(self.objects, record)
         if not why and entry["mode"] == "ro" and disks.is_hvm(record):

@@ -11,7 +11,7 @@ from ... import disks, hosts
 from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import InvalidChange
 from ...fields import Table
-from ...plan import Later, Plan
+from ...plan import Handle, Later, Plan
 from ...refs import NULL, Record
 from .table import LATER, TABLE
 
@@ -141,6 +141,6 @@ class Creation:
         plan.warnings += self.storage.room([(of["SR"], int(of["virtual_size"]) if self.storage.is_thick(of["SR"]) else 0)])
 
 
-def copy(plan: Plan, source: str, into: disks.Handle, label: str) -> None:
+def copy(plan: Plan, source: str, into: Handle, label: str) -> None:
     """All data of one disk into another."""
     plan.add("VDI.copy", source, NULL, NULL, into, what=f"copy the content of disk {label!r}", slow=True)

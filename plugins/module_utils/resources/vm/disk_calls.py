@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from ... import disks
 from ...errors import InvalidChange
 from ...fields import Field, Table
-from ...plan import Plan
+from ...plan import Handle, Plan
 from ...refs import NULL, Objects, Record
 from ...storage import Storage
 from .disk_words import Disk, Words, qos_wire, words_of_vdi
-from .part import Handle, Subject
+from .part import Subject
 
 NAMES = Table("VDI", (Field("name_label", "name"), Field("name_description", "description"), Field("tags", "tags", "tags")))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ...plan import Later, Plan
+from ...plan import Handle, Plan
 from ...refs import Objects, Record
 
 if t.TYPE_CHECKING:
     from . import Vm
 
-Handle: t.TypeAlias = t.Union[str, Later]  # noqa: UP007 -- evaluated by Python 3.9 too
 PLACE = {"VBD": "userdevice", "VIF": "device"}  # what tells a VM's devices apart
 
 
