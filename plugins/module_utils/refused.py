@@ -41,6 +41,7 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 COPIES = ("VM.clone", "VM.copy", "VM.snapshot", "VM.checkpoint", "VM.snapshot_with_quiesce", "VM.migrate_send", "VM.revert")
 STARTS = ("VM.start", "VM.start_on", "VM.resume", "VM.resume_on")
 ON_DISKS = tuple(f"VDI.{verb}" for verb in ("resize", "resize_online", "destroy", "snapshot", "clone", "copy", "pool_migrate"))
+LARGEST = 1 << 63  # XenAPI's integers have 64 bits
 STREAMS = ("http/get_export", "http/get_export_raw_vdi", "http/put_import_raw_vdi")  # of a VM with its disks, of a disk, to one
 
 
@@ -48,19 +49,21 @@ def refuse_refused(plan: Plan, objects: Objects) -> None:
     """Raises InvalidChange. Steps about objects that the plan makes itself are left to XenAPI."""
     walk = _Walk(objects)
     for operation in plan.operations:
-        _refuse_characters(operation, operation.params)
+        _refuse_values(operation, operation.params)
         walk.step(operation)
 
 
-def _refuse_characters(operation: Operation, value: object) -> None:
+def _refuse_values(operation: Operation, value: object) -> None:
     """XenAPI keeps texts as XML, which has no control characters but tab and the ends of lines (xen-api: encodings.ml)."""
     if isinstance(value, str) and (found := CONTROL.search(value)):
         raise InvalidChange(
             f"Cannot {operation.what or operation.method}: {value[:80]!r} holds {found.group()!r}, which XenAPI does not take.",
             hint="Leave control characters out.",
         )
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        raise InvalidChange(f"Cannot {operation.what or operation.method}: {value} is more than XenAPI can hold.", hint="Give less.")
     for part in (*value.keys(), *value.values()) if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        _refuse_characters(operation, part)
+        _refuse_values(operation, part)
 
 
 def refuse_blocked(vm: Record, name: str, what: str) -> None:

@@ -31,7 +31,7 @@ class Resource:
     """One object that a task manages. Subclass it for a class whose lookup, creation or change is not the plain one.
 
     table: the plain fields; options: further options (argument_spec); rules: required_if and the like;
-    plural, filters: the key of the info module's list and its options.
+    by_name: name says which object is meant, unless uuid does; plural, filters: the key of the info module's list and its options.
     """
 
     table: t.ClassVar[Table]
@@ -39,6 +39,7 @@ class Resource:
     rules: t.ClassVar[dict[str, t.Any]] = {}
     states: t.ClassVar[tuple[str, ...]] = ("present", "absent")
     plural: t.ClassVar[str] = ""
+    by_name: t.ClassVar[bool] = True
     filters: t.ClassVar[dict[str, dict[str, t.Any]]] = {"name": {"type": "str"}, "uuid": {"type": "str"}}
 
     def __init__(self, session: Session, params: Record):
@@ -160,9 +161,9 @@ class Resource:
 
 
 def refuse_blank(resource: Resource) -> None:
-    """What is not there yet, and found by its name, needs one."""
+    """What is found by its name needs one."""
     name = resource.params.get("name")
-    if name is not None and not name.strip() and not resource.params.get("uuid") and resource.params.get("state") in (None, "present"):
+    if resource.by_name and name is not None and not name.strip() and not resource.params.get("uuid"):
         raise InvalidChange(f"The name of the {resource.table.cls} is empty.", hint="Give name.")
 
 
@@ -195,9 +196,8 @@ def refuse_forbidden(plan: Plan, session: Session) -> None:
 def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
     """The only place that knows check mode and diff."""
     try:
+        refuse_blank(resource)
         found = resource.find()
-        if not found:
-            refuse_blank(resource)
         plan = resource.plan(found)
         refuse_disruption(plan, resource.params)
         refuse_refused(plan, resource.objects)

@@ -8,6 +8,7 @@ Format: cloud-init's documentation, "NoCloud" and "User data formats". What is g
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import re
@@ -67,8 +68,9 @@ def _user_data(given: Given, of: str) -> str:
     if not given:
         return f"{CLOUD_CONFIG}\n{{}}\n"
     if not isinstance(given, str):
-        _refuse_shape(_mapping(given, what), what)
-        return f"{CLOUD_CONFIG}\n{_as_text(given)}"
+        value = _mapping(given, what)
+        _refuse_shape(value, what)
+        return f"{CLOUD_CONFIG}\n{_as_text(value)}"
     first = given.partition("\n")[0].rstrip()
     if first == CLOUD_CONFIG:
         _refuse_shape(_mapping(given, what), what)
@@ -84,7 +86,20 @@ def _mapping(given: Given, what: str) -> dict[str, t.Any] | None:
     value = yaml_text.load(given, what) if isinstance(given, str) else given
     if value is not None and not isinstance(value, t.Mapping):
         raise InvalidChange(f"{what} is not a mapping of keys to values.", hint="Check the indentation.")
-    return None if value is None else dict(value)
+    return None if value is None else {str(key): _plain(part, what) for key, part in value.items()}
+
+
+def _plain(value: t.Any, what: str) -> t.Any:
+    """YAML knows dates, JSON does not. Raises InvalidChange for what neither writes as text."""
+    if isinstance(value, t.Mapping):
+        return {str(key): _plain(part, what) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, what) for part in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise InvalidChange(f"{what} holds a value of type {type(value).__name__}.", hint="Write it as text, in base64 where it is binary.")
 
 
 def _refuse_shape(value: t.Mapping[str, t.Any] | None, what: str) -> None:

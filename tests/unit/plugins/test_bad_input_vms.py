@@ -140,6 +140,17 @@ def test_a_role_too_low_is_told_before_the_first_call(pool: Pool, role: str, mod
     assert f"does not allow {call}. Log in as a user with a higher role" in str(error)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["web/1", "web\t1\n", "\N{SNOWMAN} d\u00e9j\u00e0 \N{GRINNING FACE}", "<&]]>", "w" * 5000, "42"])
+def test_a_name_may_be_any_text_that_xenapi_keeps(mending: Pool, name: str) -> None:
+    task = {"name": name, "template": "gold", "description": name, "tags": [name]}
+    assert mending.run("xen_vm", **task)["vm"]["name"] == name
+    assert mending.run("xen_vm", **task)["changed"] is False
+    assert mending.run("xen_snapshot", vm=name, name=name)["changed"]
+    assert mending.run("xen_snapshot", vm=name, name=name)["changed"] is False
+    assert mending.run("xen_vm", name=name, state="absent", snapshots="delete")["changed"]
+
+
 @pytest.mark.parametrize("form", ["raw", "vhd"])
 def test_a_connection_that_breaks_while_a_disk_is_exported_leaves_nothing(pool: Pool, tmp_path: Path, form: str) -> None:
     pool.sim.faults.cut_transfer("/export_raw_vdi", MIB)

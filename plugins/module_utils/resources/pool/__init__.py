@@ -34,6 +34,7 @@ MEMBER: dict[str, t.Any] = {
 class Pool(Resource):
     plural = "pools"
     states = ()
+    by_name = False
     table = Table(
         "pool",
         (

@@ -87,16 +87,17 @@ class Nics(Part):
                 f"NIC {device} of VM {self.label!r} is not there, and the task names no network for it.", hint="Give network."
             )
         base = have or {"rate_limit": 0, "locking_mode": "network_default", "ipv4_allowed": [], "ipv6_allowed": [], "other_config": {}}
-        out = {**base, **{key: value for key, value in given.items() if value is not None}, "device": device}
+        said = {key: value for key, value in given.items() if value is not None and (key, value) != ("mac", "")}
+        out = {**base, **said, "device": device}
         if given.get("network"):
             network = self.objects.resolve("network", given["network"])
             out["network"] = self.objects.label("network", network)
             out.setdefault("mtu", int(self.objects.get("network", network)["MTU"]))
         if given.get("mac"):
-            out["mac"] = self._mac(device, given["mac"])
+            out["mac"] = given["mac"] if given["mac"] == base.get("mac") else self._mac(device, given["mac"])
         for option in ("ipv4_allowed", "ipv6_allowed"):
             out[option] = sorted(out[option])
-        self._refuse_numbers(device, given)
+        self._refuse_numbers(device, {key: value for key, value in given.items() if value != base.get(key)})
         merged = {**base["other_config"], **text_map(given.get("other_config") or {})}
         out["other_config"] = {key: value for key, value in merged.items() if value is not None}
         return out
