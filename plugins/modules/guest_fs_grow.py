@@ -71,8 +71,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
-  description: The mount point.
+mount_point:
+  description: Where the file system is mounted.
   returned: success
   type: str
   sample: /srv/data
@@ -240,7 +240,7 @@ def told(stack: Stack, wanted: Wanted, growth: Growth) -> dict[str, t.Any]:
         after[step.device] = step.after
     disk, fs = the_disk(stack, wanted), stack.file_system
     return {
-        "changed": bool(growth.steps), "path": fs.mount, "fs_type": fs.type, "device": fs.device, "size": growth.size,
+        "changed": bool(growth.steps), "mount_point": fs.mount, "fs_type": fs.type, "device": fs.device, "size": growth.size,
         "disk": disk.path if disk else "", "disk_size": disk.size if disk else 0,
         "disk_size_after": max(disk.size, wanted.disk_size or 0) if disk else 0,
         "commands": [" ".join(step.command) for step in growth.steps], "diff": {"before": before, "after": after},
