@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from .client import Session
 from .errors import InvalidChange, XenError
+from .mirror import Mirror
 from .module import Interrupted, failure, perform
 from .resources.vm import Vm
 from .vm_list import Looked, Options, label, look_at, naming, row_of, taken
@@ -37,15 +38,20 @@ def look(session: Session, params: Options) -> Batch:
 
 
 class Side(Session):
-    """A session somebody else opened, over a connection of its own, for a thread that can be told to stop."""
+    """A session somebody else opened, over a connection of its own, for a thread that can be told to stop.
 
-    def __init__(self, session: Session, name: str):
+    What it has read of the pool it keeps from one VM to the next.
+    """
+
+    def __init__(self, session: Session):
         super().__init__(session.endpoint)
         self._session, self._login_params = session._session, session._login_params
         self._handed, self._stopping = session.handle, threading.Event()
-        if session.watch:
-            watch = session.watch
-            self.watch = lambda method, share: watch(f"{name}: {method}", share)
+        self.mirror = Mirror(self)
+
+    def work_on(self, name: str, watch: t.Callable[[str, float], None] | None) -> None:
+        """How far long calls are is told with the name of the VM."""
+        self.watch = (lambda method, share: watch(f"{name}: {method}", share)) if watch else None
 
     def call(self, method: str, *params: t.Any, **more: t.Any) -> t.Any:
         if self._stopping.is_set() and method not in ENDING:
@@ -75,9 +81,17 @@ class Batch:
         busy = [n for n, row in enumerate(self.absent) if row["changed"]]
         self._removals = [busy[i : i + parallel] for i in range(0, len(busy), parallel)]
         self._waiting: list[str] = []
+        self._sides: list[Side] = []
 
     def carry_out(self) -> None:
         """Removes first, since that makes room. Nothing is begun after a round in which something failed."""
+        try:
+            self._carry_out()
+        finally:
+            for side in self._sides:
+                side.end()
+
+    def _carry_out(self) -> None:
         for entries, rows, rounds in ((self._leaving, self.absent, self._removals), (self._entries, self.vms, self.rounds)):
             for places in rounds:
                 if self.failures():
@@ -107,7 +121,10 @@ class Batch:
         return [row["diff"] for row in (*self.absent, *self.vms) if "diff" in row]
 
     def _at_once(self, entries: t.Sequence[Options]) -> list[Row]:
-        sides = [Side(self.session, label(entry)) for entry in entries]
+        self._sides += [Side(self.session) for _new in range(len(self._sides), len(entries))]
+        sides = self._sides[: len(entries)]
+        for side, entry in zip(sides, entries):
+            side.work_on(label(entry), self.session.watch)
         with ThreadPoolExecutor(len(entries)) as threads:
             running = [threads.submit(_one, side, entry) for side, entry in zip(sides, entries)]
             try:
@@ -126,6 +143,4 @@ def _one(side: Side, entry: Options) -> Row:
         done = perform(Vm, side, entry)
     except XenError as e:
         return {**failure(e), "name": name, "changed": bool(e.done), "operations": e.done, "msg": naming(name, str(e))}
-    finally:
-        side.end()
     return row_of(name, done)
