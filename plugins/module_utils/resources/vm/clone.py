@@ -30,6 +30,7 @@ class Clone(Vm):
 
     def __init__(self, session: Session, params: Record):
         super().__init__(session, {**params, "state": "present", **{TAKEN[option]: params.get(option) for option in TAKEN}})
+        self.creation.ways, self.creation.from_snapshot = "Give vm or snapshot.", "snapshot"
 
     def plan(self, found: Found | None) -> Plan:
         if found:

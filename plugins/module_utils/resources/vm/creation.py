@@ -38,7 +38,9 @@ def working_name(name: str) -> str:
 
 
 class Creation:
-    """What a VM that is not there yet is made of, and how."""
+    """What a VM that is not there yet is made of, and how. ways, from_snapshot: how the module calls them."""
+
+    ways, from_snapshot = "Give template, from_vm or from_snapshot.", "from_snapshot"
 
     def __init__(self, vm: Vm):
         self.vm, self.params, self.objects = vm, vm.params, vm.objects
@@ -57,7 +59,7 @@ class Creation:
             return self.objects.resolve("VM", template, is_template, what="template")
         raise InvalidChange(
             f"VM {self.vm.label!r} is not there, and the task does not say what to make it from.",
-            hint="Give template, from_vm or from_snapshot.",
+            hint=self.ways,
         )
 
     def subject(self, unfinished: t.Mapping[str, Record]) -> Subject:
@@ -140,7 +142,7 @@ class Creation:
         if source["power_state"] != "Halted" and not source["is_a_snapshot"]:
             raise InvalidChange(
                 f"VM {self.vm.label!r} cannot be made from VM {source['name_label']!r} while that is {source['power_state'].lower()}.",
-                hint="Halt it, or take a snapshot and give from_snapshot.",
+                hint=f"Halt it, or take a snapshot and give {self.from_snapshot}.",
             )
 
     def _tell(self, plan: Plan, subject: Subject) -> None:
