@@ -15,6 +15,12 @@ PAGE = 4096
 SHIM = 34 * MIB  # of a guest that runs PV inside PVH, as recorded
 
 
+def told(value: float) -> str:
+    """A multiplier as errors spell it: as OCaml writes floats."""
+    text = f"{value:.12g}"
+    return text if "." in text or "e" in text else f"{text}."
+
+
 def overhead(static_max: int, vcpus: int, *, shadow_multiplier: float = 1.0, shim: bool = False) -> int:
     """What Xen needs beside the guest's own memory: shadow pages by size and vCPU, 38 pages for each vCPU, 2 MiB."""
     shadow = max(MIB, int((256 * vcpus + 2 * (static_max // MIB)) * PAGE * shadow_multiplier))

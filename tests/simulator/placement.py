@@ -41,7 +41,7 @@ def _wrong_memory(record: Record) -> Fault | None:
 
 def _wrong_shadow(record: Record) -> Fault | None:
     value = record["HVM_shadow_multiplier"]
-    return Fault("VALUE_NOT_SUPPORTED", "HVM_shadow_multiplier", f"{value:g}", "below 1") if value < 1 else None
+    return Fault("INVALID_VALUE", "HVM_shadow_multiplier", memory.told(value)) if value < 1 else None
 
 
 def refusal(

@@ -114,7 +114,7 @@ def set_shadow_multiplier_live(call: Call, self: str, multiplier: float) -> None
 def _set_multiplier(call: Call, vm: str, operation: str, value: float) -> None:
     vm_operations.check(call.db, vm, operation)
     if value < 1:
-        raise Fault("INVALID_VALUE", "HVM_shadow_multiplier", f"{value:g}")
+        raise Fault("INVALID_VALUE", "multiplier", memory.told(value))
     call.db.set("VM", vm, HVM_shadow_multiplier=value)
     vm_records.update_overhead(call.db, vm)
 

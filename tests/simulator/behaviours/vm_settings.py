@@ -19,7 +19,6 @@ if t.TYPE_CHECKING:
 # maps and values the model lists as messages of their own though they only set a field
 VCPU_ORDER = "VCPU values must satisfy: 0 < VCPUs_at_startup \N{LESS-THAN OR EQUAL TO} VCPUs_max"
 PLAIN_MAPS = ("platform", "other_config")
-PLAIN = ("actions_after_crash",)
 NOT_NEGATIVE = ("order", "start_delay", "shutdown_delay")
 SETTABLE_STRINGS = (
     "bios-vendor", "bios-version", "system-manufacturer", "system-product-name", "system-version", "system-serial-number",
@@ -33,8 +32,6 @@ def _register_plain() -> None:
     for field in PLAIN_MAPS:
         for verb, make in (("set_", implicit.setter), ("add_to_", implicit.adder), ("remove_from_", implicit.remover)):
             message(f"VM.{verb}{field}")(make("VM", field))
-    for field in PLAIN:
-        message(f"VM.set_{field}")(implicit.setter("VM", field))
     for field in NOT_NEGATIVE:
         message(f"VM.set_{field}")(_not_negative(field))
 
@@ -129,6 +126,17 @@ def add_to_vcpus_params_live(call: Call, self: str, key: str, value: str) -> Non
     """xapi has not done it since it leaves domains to xenopsd."""
     vm_operations.check(call.db, self, "changing_VCPUs_live")
     raise Fault("NOT_IMPLEMENTED", "add_to_VCPUs_params_live")
+
+
+@message("VM.set_actions_after_crash")
+def set_actions_after_crash(call: Call, self: str, value: str) -> None:
+    """Only PV domains are dumped. Raises VALUE_NOT_SUPPORTED [field, value, why]."""
+    why = "option would leak a domain; VMs and not domains are managed by this API" if value == "rename_restart" else ""
+    if value.startswith("coredump") and call.db.get("VM", self)["domain_type"] != "pv":
+        why = "cannot invoke a coredump of an HVM or PV-in-PVH domain"
+    if why:
+        raise Fault("VALUE_NOT_SUPPORTED", "VM.actions_after_crash", value, why)
+    call.db.set("VM", self, actions_after_crash=value)
 
 
 # what is plugged in and kept -----------------------------------------------------------------------------------------

@@ -99,6 +99,24 @@ def test_a_copy_remembers_what_its_source_last_ran_on(pool: Hosting) -> None:
     assert pool.record("VM", pool("VM.clone", vm, "clone"))["last_boot_CPU_flags"] == pool.record("VM", vm)["last_boot_CPU_flags"] != {}
 
 
+@pytest.mark.parametrize(
+    ("value", "domain", "fine"),
+    [
+        ("rename_restart", "pv", False),
+        ("coredump_and_restart", "hvm", False),
+        ("coredump_and_destroy", "pv", True),
+        ("preserve", "hvm", True),
+    ],
+)
+def test_a_domain_that_crashes_is_neither_renamed_nor_dumped_unless_it_is_pv(pool: Hosting, value: str, domain: str, fine: bool) -> None:
+    vm = pool.vm(domain_type=domain)
+    if fine:
+        pool("VM.set_actions_after_crash", vm, value)
+        assert pool.record("VM", vm)["actions_after_crash"] == value
+    else:
+        assert pool.refused("VM.set_actions_after_crash", vm, value)[:3] == ["VALUE_NOT_SUPPORTED", "VM.actions_after_crash", value]
+
+
 # drives and cards ----------------------------------------------------------------------------------------------------
 def test_a_drive_whose_vm_moves_is_not_added(pool: Hosting) -> None:
     vm = pool.vm()

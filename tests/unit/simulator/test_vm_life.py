@@ -168,7 +168,7 @@ def test_xen_needs_more_for_a_bigger_guest(pool: Hosting) -> None:
     assert pool.record("VM", vm)["memory_overhead"] == 15 * MIB
     pool("VM.set_HVM_shadow_multiplier", vm, 2.0)
     assert pool.record("VM", vm)["memory_overhead"] == 27 * MIB
-    assert pool.refused("VM.set_HVM_shadow_multiplier", vm, 0.5)[:2] == ["INVALID_VALUE", "HVM_shadow_multiplier"]
+    assert pool.refused("VM.set_HVM_shadow_multiplier", vm, 0.5)[:2] == ["INVALID_VALUE", "multiplier"]
     largest = pool("VM.maximise_memory", vm, GIB, False)
     assert GIB - 30 * MIB < largest < GIB
 
