@@ -146,8 +146,9 @@ class Snapshot(Resource):
         return telling.facts(self.objects, found, self.chains)
 
     def order(self, found: Found) -> tuple[t.Any, ...]:
-        """By VM, the oldest first."""
-        return (self._vm_label(found.record), str(found.record["snapshot_time"]), found.record["uuid"])
+        """By VM, the oldest first; of two from the same second the one that the other stands on."""
+        record, depth = found.record, len(telling.path(self.objects.all("VM"), found.ref))
+        return (self._vm_label(record), str(record["snapshot_time"]), depth, record["uuid"])
 
     def desire(self, before: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         given = text_map(self.params.get("other_config") or {})
