@@ -75,7 +75,7 @@ def test_tools_answer_some_time_after_the_start() -> None:
 
 
 def test_a_boot_that_ended_reports_nothing() -> None:
-    pool = talkative(speed=200)
+    pool = talkative(speed=20)  # a second to end it in
     vm = _vm(pool)
     pool("VM.start", vm, False, False)
     pool("VM.hard_shutdown", vm)
