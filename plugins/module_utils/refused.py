@@ -14,7 +14,7 @@ import typing as t
 
 from . import hosts, movable
 from .errors import InvalidChange
-from .plan import Operation, Plan
+from .plan import Later, Operation, Plan
 from .refs import Objects, Record
 from .storage import Storage
 
@@ -41,6 +41,11 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 COPIES = ("VM.clone", "VM.copy", "VM.snapshot", "VM.checkpoint", "VM.snapshot_with_quiesce", "VM.migrate_send", "VM.revert")
 STARTS = ("VM.start", "VM.start_on", "VM.resume", "VM.resume_on")
 ON_DISKS = tuple(f"VDI.{verb}" for verb in ("resize", "resize_online", "destroy", "snapshot", "clone", "copy", "pool_migrate"))
+# after these the VM's drives (VBD) or cards (VIF) are not those of its record
+AWAY = {
+    "VBD.destroy": "VBD", "VBD.eject": "VBD", "VBD.insert": "VBD", "VDI.pool_migrate": "VBD", "VDI.destroy": "VBD",
+    "VIF.destroy": "VIF", "VIF.move": "VIF",
+}  # fmt: skip
 LARGEST = 1 << 63  # XenAPI's integers have 64 bits
 STREAMS = ("http/get_export", "http/get_export_raw_vdi", "http/put_import_raw_vdi")  # of a VM with its disks, of a disk, to one
 
@@ -48,9 +53,11 @@ STREAMS = ("http/get_export", "http/get_export_raw_vdi", "http/put_import_raw_vd
 def refuse_refused(plan: Plan, objects: Objects) -> None:
     """Raises InvalidChange. Steps about objects that the plan makes itself are left to XenAPI."""
     walk = _Walk(objects)
-    for operation in plan.operations:
-        _refuse_values(operation, operation.params)
-        walk.step(operation)
+    for index, operation in enumerate(plan.steps):
+        if isinstance(operation, Operation):
+            _refuse_values(operation, operation.params)
+            walk.step(operation)
+            walk.note(operation, Later(index))
 
 
 def _refuse_values(operation: Operation, value: object) -> None:
@@ -85,10 +92,11 @@ class _Walk:
     def __init__(self, objects: Objects):
         self.objects, self.storage = objects, Storage(objects)
         self.blocked: dict[str, t.Mapping[str, str]] = {}  # as the plan sets them
-        self.vcpus: dict[str, int] = {}  # at the start
+        self.vcpus: dict[object, int] = {}  # at the start
+        self.born: dict[object, tuple[str, bool]] = {}  # what the plan makes a VM of, and whether its disks stay in their SRs
         self.members: dict[str, object] = {}  # the appliance of VMs, as the plan sets it
         self.halted = False  # whether the plan has changed the power state of a VM
-        self.refitted = False  # whether drives and cards of a VM are others by now
+        self.moved: set[str] = set()  # whether drives (VBD) and cards (VIF) of a VM are gone, or elsewhere, by now
 
     def step(self, operation: Operation) -> None:
         cls, _dot, verb = operation.method.partition(".")
@@ -103,14 +111,23 @@ class _Walk:
                 self._move(operation, ref)
         elif operation.method in STREAMS and isinstance(ref, str):
             self._attached(operation, self._disks(ref) if ref in self.objects.all("VM") else [ref])
-        self.refitted = self.refitted or cls in ("VBD", "VIF") or operation.method == "VDI.pool_migrate"
+        elif cls == "VM" and operation.method in STARTS and ref in self.born:
+            self._refuse_start(operation, self.born[ref][0], ref)
+
+    def note(self, operation: Operation, made: Later) -> None:
+        """What the step changes for those that follow. made: its result."""
+        ref = operation.params[0] if operation.params else None
+        if operation.method in ("VM.clone", "VM.copy"):
+            self.born[made] = (str(ref), operation.method == "VM.clone")
+        if operation.method == "VM.set_VCPUs_at_startup":
+            self.vcpus[ref] = int(operation.params[1])
+        if operation.method in AWAY:
+            self.moved.add(AWAY[operation.method])
 
     # VMs ------------------------------------------------------------------------
     def _vm(self, operation: Operation, verb: str, ref: str) -> None:
         if verb == "set_blocked_operations":
             self.blocked[ref] = operation.params[1]
-        if verb == "set_VCPUs_at_startup":
-            self.vcpus[ref] = int(operation.params[1])
         if verb == "set_appliance":
             self.members[ref] = operation.params[1]
         if verb == "revert":
@@ -122,8 +139,8 @@ class _Walk:
             left_out = operation.params[2] if verb == "snapshot" and len(operation.params) > 2 else ()
             self._attached(operation, [vdi for vdi in self._disks(ref) if vdi not in left_out])
         self.halted = self.halted or operation.method in (*STARTS, "VM.clean_shutdown", "VM.hard_shutdown")
-        if operation.method in STARTS and not self.refitted:
-            self._refuse_start(operation, ref, operation.params[1] if verb.endswith("_on") else "")
+        if operation.method in STARTS:
+            self._refuse_start(operation, ref, ref)
 
     def _why(self, ref: str, name: str) -> str | None:
         """The reason given for blocking an operation; None where it is not."""
@@ -165,7 +182,7 @@ class _Walk:
                 continue
             self._refuse_blocked(operation, ref, verb)
             if verb == "start":
-                self._refuse_start(operation, ref, "")
+                self._refuse_start(operation, ref, ref)
 
     # what they need -------------------------------------------------------------
     def _disks(self, vm: str, kinds: t.Container[str] = ("Disk",)) -> list[str]:
@@ -183,29 +200,32 @@ class _Walk:
                     hint="Attach it first (xen_sr).",
                 )
 
-    def _refuse_start(self, operation: Operation, ref: str, host: str) -> None:
-        vm = self.objects.get("VM", ref)
-        self._attached(operation, self._disks(ref))
+    def _refuse_start(self, operation: Operation, ref: str, handle: object) -> None:
+        """ref: the VM, or what it is made of; handle: what the plan calls it."""
+        vm, host = self.objects.get("VM", ref), operation.params[1] if operation.method.endswith("_on") else ""
+        drives = [] if "VBD" in self.moved or not self.born.get(handle, (ref, True))[1] else ["Disk", "CD"]
+        self._attached(operation, self._disks(ref, drives[:1]))
         live = [other for other, row in self.objects.all("host").items() if row["enabled"] and hosts.is_live(self.objects, other)]
-        lacking = [self._lacks(ref, vm, other) for other in ([host] if host else live)]
+        vcpus = self.vcpus.get(handle, int(vm["VCPUs_at_startup"]))
+        lacking = [self._lacks(ref, other, vcpus, drives) for other in ([host] if host else live)]
         if lacking and all(lacking):
             raise InvalidChange(
                 f"Cannot {operation.what or operation.method}: {'; '.join(lacking)}.",
                 hint="Start it where all is there, connect the host (xen_sr, xen_network), move disks, eject the CD, or give fewer vCPUs.",
             )
 
-    def _lacks(self, ref: str, vm: Record, host: str) -> str:
+    def _lacks(self, ref: str, host: str, vcpus: int, drives: list[str]) -> str:
         """What a host does not have of what a VM needs; "" if it has all."""
-        label = f"host {hosts.name_of(self.objects, host)!r}"
-        cpus, wanted = int(self.objects.get("host", host)["cpu_info"].get("cpu_count", 0)), self.vcpus.get(ref, int(vm["VCPUs_at_startup"]))
-        if 0 < cpus < wanted and vm["platform"].get("vcpu-unrestricted") != "true" and vm["power_state"] == "Halted":
-            return f"{label} has {cpus} CPUs, fewer than {wanted} vCPUs"
-        vdis = [*self._disks(ref, ("Disk", "CD")), *([vm["suspend_VDI"]] if vm["suspend_VDI"] in self.objects.all("VDI") else [])]
+        vm, label = self.objects.get("VM", ref), f"host {hosts.name_of(self.objects, host)!r}"
+        cpus = int(self.objects.get("host", host)["cpu_info"].get("cpu_count", 0))
+        if 0 < cpus < vcpus and vm["platform"].get("vcpu-unrestricted") != "true" and vm["power_state"] == "Halted":
+            return f"{label} has {cpus} CPUs, fewer than {vcpus} vCPUs"
+        vdis = [*self._disks(ref, drives), *([vm["suspend_VDI"]] if vm["suspend_VDI"] in self.objects.all("VDI") else [])]
         for vdi in vdis:
             record = self.objects.get("VDI", vdi)
             if host not in self.storage.hosts_of(record["SR"]):
                 return f"{label} has not attached SR {self.storage.name(record['SR'])!r}, where {record['name_label']!r} is"
-        vifs, pifs = self.objects.all("VIF"), self.objects.all("PIF")
+        vifs, pifs = {} if "VIF" in self.moved else self.objects.all("VIF"), self.objects.all("PIF")
         for network in {vifs[vif]["network"] for vif in vm["VIFs"] if vif in vifs} & set(self.objects.all("network")):
             here = self.objects.get("network", network)["PIFs"]
             if here and not any(pifs[pif]["host"] == host for pif in here if pif in pifs):
