@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import hosts
 from .errors import InvalidChange
+from .formats.sizes import readable_size
 from .plan import Handle, Later, Plan
 from .refs import Objects, Record
 from .storage import VHD_BLOCK, Storage
@@ -119,14 +119,14 @@ def grows_online(storage: Storage, vdi: Record) -> bool:
 def refuse_shrink(have: int, want: int, label: str) -> None:
     if want < have and not same_size(have, want):
         raise InvalidChange(
-            f"Disk {label!r} is {hosts.readable_size(have)} large and cannot shrink to {hosts.readable_size(want)}.",
+            f"Disk {label!r} is {readable_size(have)} large and cannot shrink to {readable_size(want)}.",
             hint="Make a smaller disk and copy the files inside the guest.",
         )
 
 
 def grow(plan: Plan, vdi: Handle, size: int, label: str, *, online: bool) -> None:
     method = "VDI.resize_online" if online else "VDI.resize"
-    plan.add(method, vdi, size, what=f"grow disk {label!r} to {hosts.readable_size(size)}", slow=True)
+    plan.add(method, vdi, size, what=f"grow disk {label!r} to {readable_size(size)}", slow=True)
 
 
 # moving -----------------------------------------------------------------------

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .errors import InvalidChange
-from .formats.sizes import size as size
+from .formats.sizes import size
 from .plan import Later, Plan
 from .refs import NULL, Objects, Record
 

@@ -11,7 +11,6 @@ import socket
 import typing as t
 
 from .errors import Ambiguous, NotFound
-from .formats.sizes import readable_size as readable_size
 from .refs import Objects, Record
 from .transport import Endpoint
 

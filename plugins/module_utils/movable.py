@@ -14,7 +14,7 @@ import typing as t
 
 from . import hosts
 from .capacity import is_older, memory_free, memory_needed
-from .hosts import readable_size
+from .formats.sizes import readable_size
 from .reasons import Named, Reason, Reasons, name
 from .refs import NULL, Objects, Record
 from .vms import domain_type, guests

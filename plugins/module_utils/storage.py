@@ -12,6 +12,7 @@ import typing as t
 
 from . import hosts
 from .errors import InvalidChange
+from .formats.sizes import readable_size
 from .refs import NULL, Objects, Record
 
 MIB = 1 << 20
@@ -97,7 +98,7 @@ class Storage:
             free = self.free(ref)
             if free is None or size <= free:
                 continue
-            told = f"{hosts.readable_size(size)} are wanted in SR {self.name(ref)!r}, {hosts.readable_size(free)} are free."
+            told = f"{readable_size(size)} are wanted in SR {self.name(ref)!r}, {readable_size(free)} are free."
             if self.is_thick(ref):
                 raise InvalidChange(told, hint="Take another SR, or make room: a disk there takes all its space from the beginning.")
             warnings.append(f"{told} The disks are thin: the SR will be full before they are.")
@@ -123,7 +124,7 @@ class Storage:
             raise InvalidChange(f"The size of disk {label!r} is {size} bytes.", hint="Give a size with its unit, such as 20 GiB.")
         if image_format == "vhd" and size > LARGEST_VHD:
             raise InvalidChange(
-                f"Disk {label!r} cannot be {hosts.readable_size(size)} large: a VHD holds {hosts.readable_size(LARGEST_VHD)} at most.",
+                f"Disk {label!r} cannot be {readable_size(size)} large: a VHD holds {readable_size(LARGEST_VHD)} at most.",
                 hint="Use image_format: raw, or several disks.",
             )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from . import capacity, hosts
 from .client import Session
 from .errors import XenError
+from .formats.sizes import readable_size
 from .mirror import Mirror, Table
 from .module import rehearse
 from .refs import Objects, Record
@@ -150,7 +151,7 @@ def shortage(session: Session, rows: t.Sequence[Record]) -> list[str]:
     if need <= room:
         return []
     names = ", ".join(row["name"] for row in starting)
-    free, wanted = hosts.readable_size(max(room, 0)), hosts.readable_size(need)
+    free, wanted = readable_size(max(room, 0)), readable_size(need)
     return [
         f"The VMs that are to start ({names}) need {wanted} of memory, and the hosts have {free} for them. Start less, or give them less."
     ]

@@ -9,6 +9,7 @@ import typing as t
 
 from ... import hosts
 from ...errors import InvalidChange
+from ...formats.sizes import readable_size
 from ...plan import Plan
 from ...refs import Objects, Record
 from .join_rules import Reason
@@ -76,8 +77,8 @@ class Leaving:
 
 def _sentence(loss: Record) -> str:
     srs = [
-        f"SR {sr['name']!r} ({sr['type']}, {hosts.readable_size(sr['size'])}) with "
-        + (", ".join(f"disk {d['name']!r} ({hosts.readable_size(d['size'])})" for d in sr["vdis"]) or "no disks")
+        f"SR {sr['name']!r} ({sr['type']}, {readable_size(sr['size'])}) with "
+        + (", ".join(f"disk {d['name']!r} ({readable_size(d['size'])})" for d in sr["vdis"]) or "no disks")
         for sr in loss["srs"]
     ]
     vms = f"; VMs with disks there: {', '.join(loss['vms'])}" if loss["vms"] else ""

@@ -13,7 +13,8 @@ from __future__ import annotations
 import typing as t
 
 from ...errors import InvalidChange
-from ...hosts import pool_of, readable_size
+from ...formats.sizes import readable_size
+from ...hosts import pool_of
 from ...plan import Plan
 from ...refs import NULL, Objects, Record
 from ...storage import Storage

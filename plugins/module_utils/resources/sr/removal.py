@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from ...errors import InvalidChange
-from ...hosts import pool_of, readable_size
+from ...formats.sizes import readable_size
+from ...hosts import pool_of
 from ...plan import Plan
 from ...refs import NULL, Objects, Record
 from ...resource import Found

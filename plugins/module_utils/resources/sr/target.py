@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ...client import Session
 from ...errors import ApiError, InvalidChange, XenError
-from ...hosts import readable_size
+from ...formats.sizes import readable_size
 from ...refs import Objects, Record
 from . import probe
 from .probe import Answer, Existing, Lun

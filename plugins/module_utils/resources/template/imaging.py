@@ -16,8 +16,7 @@ import typing as t
 from ... import stream
 from ...disks import OWNER, PREFIX, same_size, vbd_record
 from ...errors import InvalidChange
-from ...fields import size
-from ...hosts import readable_size
+from ...formats.sizes import readable_size, size
 from ...plan import Later, Plan
 from ...refs import NULL, Record
 from ...storage import Storage

@@ -9,7 +9,7 @@ import typing as t
 import xml.etree.ElementTree as ET
 
 from ...errors import InvalidChange
-from ...fields import size
+from ...formats.sizes import size
 from ...plan import Plan
 from ...recommendations import LIMITS, PAIRS, read, write
 from ..vm.part import Part, Subject

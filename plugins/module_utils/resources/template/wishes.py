@@ -10,7 +10,7 @@ import typing as t
 import xml.etree.ElementTree as ET
 
 from ...errors import InvalidChange
-from ...fields import size
+from ...formats.sizes import size
 from ...plan import Plan
 from ...refs import Record
 from ...storage import TINY

@@ -26,6 +26,7 @@ ATTACHED_TO: dict[str, t.Any] = {
     },
 }
 Entry = dict[str, t.Any]
+KEPT = ("unpluggable", "other_config", "qos_algorithm_type", "qos_algorithm_params")  # of a drive that is made anew
 
 
 class Attachments:
@@ -96,8 +97,12 @@ class Attachments:
             wanted = want.get((have["vm"], have["position"]))
             if vbd["currently_attached"] and not (wanted and wanted.get("plugged", True) and wanted["mode"] == have["mode"]):
                 self._unplug(plan, ref, vbd)
-            if wanted is None:
+            if wanted is None or self._anew(vbd, have, wanted):
                 plan.add("VBD.destroy", ref, what=f"detach disk {self.label!r} from VM {have['vm']!r}")
+
+    def _anew(self, vbd: Record, have: Entry, want: Entry) -> bool:
+        """Whether the drive is made anew: its mode changes while its VM is not halted (xapi_vbd.ml, set_mode)."""
+        return bool(have["mode"] != want["mode"] and self._vm(vbd)["power_state"] != "Halted")
 
     def _unplug(self, plan: Plan, ref: str, vbd: Record) -> None:
         name = self.vms.label(vbd["VM"])
@@ -114,26 +119,25 @@ class Attachments:
             found = there.get((entry["vm"], entry["position"]))
             vm = self.resolve(entry["vm"])
             ref: Handle
-            if found:
-                ref, changed = found[0], self._adapt(plan, found[0], found[2], entry)
-                plug = bool(entry.get("plugged")) and (changed or not found[1]["currently_attached"])
+            if found and not self._anew(found[1], found[2], entry):
+                ref = found[0]
+                self._adapt(plan, ref, found[2], entry)
+                plug = bool(entry.get("plugged")) and not found[1]["currently_attached"]
             else:
                 self._refuse_mode(plan, entry, record)
-                made = disks.vbd_record(vm, vdi, entry["position"], entry["mode"], bootable=entry["bootable"])
+                kept = {key: found[1][key] for key in KEPT} if found else {}
+                made = disks.vbd_record(vm, vdi, entry["position"], entry["mode"], bootable=entry["bootable"], **kept)
                 ref = plan.add("VBD.create", made, what=f"attach disk {self.label!r} to VM {entry['vm']!r}")
                 plug = bool(entry.get("plugged"))
             if plug:
                 self._plug(plan, ref, vm, entry)
 
-    def _adapt(self, plan: Plan, ref: str, have: Entry, want: Entry) -> bool:
-        """Whether it had to be unplugged for it."""
+    def _adapt(self, plan: Plan, ref: str, have: Entry, want: Entry) -> None:
         what = f"change the drive of disk {self.label!r} in VM {have['vm']!r}"
         if have["bootable"] != want["bootable"]:
             plan.add("VBD.set_bootable", ref, want["bootable"], what=what)
-        if have["mode"] == want["mode"]:
-            return False
-        plan.add("VBD.set_mode", ref, want["mode"].upper(), what=what)
-        return True
+        if have["mode"] != want["mode"]:
+            plan.add("VBD.set_mode", ref, want["mode"].upper(), what=what)
 
     def _refuse_mode(self, plan: Plan, entry: Entry, record: Record | None) -> None:
         if entry["mode"] == "rw" and plan.after["read_only"]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import disks, hosts
+from ... import disks
 from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import InvalidChange
 from ...fields import Table
+from ...formats.sizes import readable_size
 from ...plan import Handle, Later, Plan
 from ...refs import NULL, Record
 from .table import LATER, TABLE
@@ -60,8 +61,7 @@ class Creation:
         size = least if given is None else given
         if size < least:
             raise InvalidChange(
-                f"Disk {self.label!r} cannot be {hosts.readable_size(size)} large: "
-                f"the disk it is a copy of has {hosts.readable_size(least)}."
+                f"Disk {self.label!r} cannot be {readable_size(size)} large: the disk it is a copy of has {readable_size(least)}."
             )
         self.storage.refuse_size(size, image_format, self.label)
         return self.storage.rounded(target, size, image_format)

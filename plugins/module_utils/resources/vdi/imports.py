@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import disks, hosts, stream
+from ... import disks, stream
 from ...errors import InvalidChange, XenError
-from ...fields import Table, size
+from ...fields import Table
+from ...formats.sizes import readable_size, size
 from ...plan import Later, Plan
 from ...refs import Record
 from ...resource import Found, Resource
@@ -75,8 +76,7 @@ class VdiImport(Resource):
         given = size(self.params["size"]) if self.params.get("size") else image.virtual_size
         if given < image.virtual_size:
             raise InvalidChange(
-                f"The size {hosts.readable_size(given)} is less than the {hosts.readable_size(image.virtual_size)} "
-                f"of the disk in {self.params['src']}."
+                f"The size {readable_size(given)} is less than the {readable_size(image.virtual_size)} of the disk in {self.params['src']}."
             )
         return given
 

@@ -11,7 +11,8 @@ from ... import disks, tasks
 from ...chains import Chains
 from ...client import Session
 from ...errors import Ambiguous, InvalidChange, NotFound
-from ...fields import size, text_map
+from ...fields import text_map
+from ...formats.sizes import size
 from ...plan import Later, Plan
 from ...refs import NULL, Record, told_names
 from ...resource import Found, Resource

@@ -10,7 +10,7 @@ import typing as t
 from ... import disks as steps
 from ...chains import LIMIT, NEAR, WAYS_OUT, Chains
 from ...errors import Ambiguous, InvalidChange, NotFound
-from ...fields import size
+from ...formats.sizes import size
 from ...plan import Plan
 from ...refs import Record, told_names
 from ...storage import Storage
@@ -206,6 +206,8 @@ class Disks(Part):
                     out.append(f"grow disk {target.name!r}")
                 if target.differs("mode") or target.differs("position"):
                     out.append(f"change the drive of disk {target.name!r}")
+            elif target.differs("mode"):  # xapi_vbd.ml: set_mode asks for a halted VM, whatever is plugged
+                out.append(f"change the drive of disk {target.name!r}")
         return out
 
     def _stuck(self, subject: Subject, disk: Disk, *, unable: bool) -> bool:

@@ -63,9 +63,21 @@ class Plain(Table):
             raise InvalidChange(
                 f"blocked_operations of VM {label!r} names {unknown[0]!r}, which is no operation.", hint=told_names(unknown[0], OPERATIONS)
             )
+        crash = want["actions_after_crash"]
+        if crash != observed.get("actions_after_crash"):
+            refuse_crash_action(crash, params.get("domain_type") or observed.get("domain_type"), label)
         if params.get("suspend_sr") and want["suspend_sr"] != observed.get("suspend_sr"):
             Storage(objects).for_disks(params["suspend_sr"])
         return want
+
+
+def refuse_crash_action(action: t.Any, domain_type: t.Any, label: t.Any) -> None:
+    """What no host does (xapi_vm_helpers.ml). Raises InvalidChange."""
+    told = f"actions_after_crash of VM {label!r} cannot be {action}"
+    if action == "rename_restart":
+        raise InvalidChange(f"{told}: hosts do not keep a crashed domain beside its VM.", hint="Set restart.")
+    if str(action).startswith("coredump") and domain_type not in ("pv", None):
+        raise InvalidChange(f"{told}: only paravirtual VMs are dumped.", hint="Set destroy, restart or preserve.")
 
 
 def known_to(objects: Objects) -> set[str]:

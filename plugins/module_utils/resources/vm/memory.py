@@ -13,8 +13,7 @@ import itertools
 import typing as t
 
 from ...errors import InvalidChange
-from ...fields import size
-from ...hosts import readable_size
+from ...formats.sizes import readable_size, size
 from ...plan import Plan
 from .part import Part, Subject
 

@@ -9,6 +9,7 @@ import typing as t
 
 from ... import capacity, hosts
 from ...errors import InvalidChange
+from ...formats.sizes import readable_size
 from ...plan import Plan
 from ...refs import NULL
 from ...refused import refuse_blocked
@@ -136,8 +137,8 @@ class Power(Part):
         if free and max(free.values()) < need:
             most = max(free, key=lambda ref: free[ref])
             raise InvalidChange(
-                f"VM {self.label!r} needs {hosts.readable_size(need)} of memory to start; host {hosts.name_of(self.objects, most)!r}, "
-                f"{'where it is to start' if host else 'which has most'}, has {hosts.readable_size(free[most])} free.",
+                f"VM {self.label!r} needs {readable_size(need)} of memory to start; host {hosts.name_of(self.objects, most)!r}, "
+                f"{'where it is to start' if host else 'which has most'}, has {readable_size(free[most])} free.",
                 hint="Give it less (memory, memory_dynamic_min), or move or halt other VMs first.",
             )
 

@@ -11,6 +11,7 @@ import typing as t
 from ... import hosts, stream
 from ...errors import InvalidChange, OutcomeUnknown, XenError
 from ...fields import Table
+from ...formats.sizes import readable_size
 from ...plan import Later, Plan
 from ...refs import Objects, Record
 from ...resource import Found, Resource
@@ -186,7 +187,7 @@ class VmImport(Resource):
         free, data = storage.free(sr), self.source.data()
         if not storage.is_thick(sr) and free is not None and data > free:
             raise InvalidChange(
-                f"The data of {self.source.path} has {hosts.readable_size(data)}, {hosts.readable_size(free)} are free in "
+                f"The data of {self.source.path} has {readable_size(data)}, {readable_size(free)} are free in "
                 f"SR {storage.name(sr)!r}.", hint="Take another SR, or make room.",
             )  # fmt: skip
         return storage.room([(sr, sizes)])

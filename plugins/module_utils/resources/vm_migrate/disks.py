@@ -9,7 +9,8 @@ import typing as t
 
 from ... import movable
 from ...errors import Ambiguous, InvalidChange, NotFound
-from ...hosts import pool_of, readable_size
+from ...formats.sizes import readable_size
+from ...hosts import pool_of
 from ...reasons import Reason, Reasons, name
 from ...refs import Objects, Record
 from ...storage import Storage

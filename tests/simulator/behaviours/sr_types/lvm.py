@@ -29,8 +29,8 @@ class Lvm(VhdDriver):
         return self.empty(ctx, virtual_size) if thin else round_up(full(virtual_size), EXTENT)
 
     def describe(self, wanted: Disk) -> dict[str, str]:
-        """The format is noted."""
-        return {**wanted.sm_config, "vdi_type": "vhd"}
+        """The format is noted; raw disks are read by the driver aio."""
+        return {**wanted.sm_config, "vdi_type": "aio" if wanted.sm_config.get("type") == "raw" else "vhd"}
 
     def place(self, ctx: Context) -> Place:
         """The first device."""

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import Ambiguous, InvalidChange
-from ansible_collections.domzero.xen.plugins.module_utils.fields import Field, Table, size, text_map
+from ansible_collections.domzero.xen.plugins.module_utils.fields import Field, Table, text_map
+from ansible_collections.domzero.xen.plugins.module_utils.formats.sizes import size
 from ansible_collections.domzero.xen.plugins.module_utils.plan import Plan
 from ansible_collections.domzero.xen.plugins.module_utils.refs import NULL, Objects
 

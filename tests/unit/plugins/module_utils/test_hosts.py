@@ -46,13 +46,6 @@ def test_a_name_that_resolves_is_an_address(pool: t.Any, objects: Objects) -> No
     assert name(objects, hosts.one_at(objects, "localhost")) == "xcp00"
 
 
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1 << 30, "1 GiB"), (210 << 30, "210 GiB"), (3 << 59, "1536 PiB")]
-)
-def test_sizes_are_readable(size: int, text: str) -> None:
-    assert hosts.readable_size(size) == text
-
-
 def test_a_local_sr_is_what_goes_with_a_host(objects: Objects) -> None:
     member = hosts.resolve(objects, "xcp01")
     assert [objects.get("SR", sr)["name_label"] for sr in hosts.local_srs(objects, member)] == ["Local storage"]

@@ -62,6 +62,11 @@ def test_a_disk_is_stored_raw_where_the_task_says_so(sim: t.Any, converges: Run)
     assert converges("xen_vdi", name="data", sr="More", move=True)["vdi"]["image_format"] == "raw"
 
 
+def test_a_raw_disk_in_a_volume_group_stays_one(sim: t.Any, run: Run, converges: Run) -> None:
+    run("xen_sr", name="Thick", type="lvmoiscsi", target="127.40.0.10", iqn="iqn.2024-01.lab.example:san.pool", lun=1)
+    assert converges("xen_vdi", name="data", sr="Thick", size="1 GiB", image_format="raw")["vdi"]["image_format"] == "raw"
+
+
 def test_a_size_is_rounded_as_the_driver_does(sim: t.Any, converges: Run) -> None:
     assert converges("xen_vdi", name="data", size=10 * MIB + 1)["vdi"]["size"] == 12 * MIB
 

@@ -16,7 +16,7 @@ AGENT = {"vm-data/sim-agent": "10.0.0.60"}
 
 @pytest.fixture
 def sim(simulator: Start, run: Run) -> t.Any:
-    """Two SRs, a disk, VMs web1 (halted), app1 (runs, with guest tools) and old1 (runs without)."""
+    """Two SRs, a disk, VMs web1 (halted), app1 and the paravirtual pv1 (run, with guest tools) and old1 (runs without)."""
     started = simulator("examples")
     for name, path in (("Filer", "/export/vms"), ("More", "/export/more")):
         run("xen_sr", name=name, type="nfs", server="127.40.0.10", path=path, default=name == "Filer")
@@ -27,10 +27,13 @@ def sim(simulator: Start, run: Run) -> t.Any:
 @pytest.fixture
 def vms(sim: t.Any, session: t.Any) -> None:
     template = next(ref for ref, r in session.call("VM.get_all_records").items() if r["name_label"] == "Other install media")
-    for name in ("web1", "app1", "old1"):
+    for name in ("web1", "app1", "pv1", "old1"):
         vm = session.call("VM.clone", template, name)
         session.call("VM.provision", vm)
-        if name == "app1":
+        if name == "pv1":
+            session.call("VM.set_domain_type", vm, "pv")
+            session.call("VM.set_PV_bootloader", vm, "pygrub")
+        if name in ("app1", "pv1"):
             session.call("VM.set_xenstore_data", vm, AGENT)
         if name != "web1":
             session.call("VM.start", vm, False, False)
@@ -63,6 +66,19 @@ def test_a_running_vm_gets_and_loses_a_disk(sim: t.Any, converges: Run) -> None:
     assert done["vdi"]["attached_to"][0]["plugged"] is True
     assert converges("xen_vdi", name="data", attached_to=[])["operations"] == ["VBD.unplug", "VBD.destroy"]
     assert vbds(sim, "app1") == []
+
+
+def test_the_drive_of_a_running_vm_is_made_anew_for_another_mode(sim: t.Any, converges: Run) -> None:
+    pool = sim.world.pools[0]
+    converges("xen_vdi", name="data", attached_to=[{"vm": "pv1", "mode": "rw"}])
+    (drive,) = vbds(sim, "pv1")
+    pool.db.set("VBD", pool.db.one("VBD", uuid=drive["uuid"]), other_config={"owner": "", "mine": "kept"})
+    done = converges("xen_vdi", name="data", attached_to=[{"vm": "pv1", "mode": "ro"}])
+    assert done["operations"] == ["VBD.unplug", "VBD.destroy", "VBD.create", "VBD.plug"]
+    (drive,) = vbds(sim, "pv1")
+    assert (drive["mode"], drive["other_config"]) == ("RO", {"owner": "", "mine": "kept"})
+    done = converges("xen_vdi", name="data", attached_to=[{"vm": "pv1", "mode": "rw", "plugged": False}])
+    assert done["operations"] == ["VBD.unplug", "VBD.destroy", "VBD.create"]
 
 
 def test_a_guest_without_drivers_has_to_be_halted(sim: t.Any, run: Run) -> None:
