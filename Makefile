@@ -67,7 +67,7 @@ test: format-check lint types licence docs-check changelog-check integration mol
 unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
 	python -m pytest -n auto -m "not slow" $(ARGS)
 
-slow: .venv/.dev ## The sweeps that unit leaves out, such as an interruption at every call
+slow: .venv/.dev ## What unit leaves out: the playbooks of the guides, and sweeps such as an interruption at every call
 	python -m pytest -n auto -m slow $(ARGS)
 
 integration: .venv/.dev ## ansible-test integration targets, against the simulator: make integration TARGET=xen_network

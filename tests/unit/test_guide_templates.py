@@ -26,6 +26,7 @@ PREPARED = """
 """
 
 
+@pytest.mark.slow
 def test_the_playbooks_of_the_guide_run_and_change_nothing_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(PAGE, tmp_path)
     (tmp_path / "prepare.yml").write_text(PREPARED)

@@ -55,6 +55,7 @@ PREPARED = """
 CHANGING = "power.yml"  # every time
 
 
+@pytest.mark.slow
 def test_the_playbooks_of_the_guide_run_and_change_nothing_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(PAGE, tmp_path)
     (tmp_path / "prepare.yml").write_text(PREPARED)

@@ -121,6 +121,7 @@ def test_the_commands_of_the_guide_to_the_simulator_do_what_it_says(terminal: Te
     assert len(json.loads(said["load-db pool.xml"])["hosts"]) == 3
 
 
+@pytest.mark.slow
 def test_the_molecule_scenario_of_the_guide_passes(terminal: Terminal, tmp_path: Path) -> None:
     written("guide_simulator", tmp_path)
     assert [b.text.strip() for b in blocks("guide_simulator") if b.text.startswith("molecule")] == ["molecule test"]

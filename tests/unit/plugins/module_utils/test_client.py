@@ -344,7 +344,7 @@ def restart(sim: InProcess) -> None:
 def listens(sim: InProcess) -> bool:
     try:
         socket.create_connection((sim.hosts[0].address, sim.hosts[0].port), 1).close()
-    except ConnectionRefusedError:
+    except ConnectionError:
         return False
     return True
 
