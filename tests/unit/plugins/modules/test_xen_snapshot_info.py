@@ -9,10 +9,10 @@ import typing as t
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import NotFound
-from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
 
 from .guest_lab import Guests
+from .info_lab import world_of
 
 Run = t.Callable[..., t.Any]
 DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
@@ -86,7 +86,7 @@ def test_what_is_told_can_be_handed_back(lab: Guests, run: Run) -> None:
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
 def test_real_pools_snapshots_can_be_handed_back(simulator: Run, run: Run, dump: t.Any) -> None:
-    world = load_db.world_of(load_db.parse(dump.read_bytes()), speed=0, release=None, username="root", password="xapi-test")
+    world = world_of(dump)
     sim = simulator(world)
     there = [r for r in sim.world.pools[0].db.all("VM").values() if r["is_a_snapshot"]]
     assert handed_back(run, "xen_snapshot", "snapshots") == len(there)

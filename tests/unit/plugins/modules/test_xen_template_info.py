@@ -8,8 +8,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
+
+from .info_lab import world_of
 
 Run = Start = t.Callable[..., t.Any]
 DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
@@ -32,5 +33,5 @@ def test_every_stock_template_can_be_handed_back(simulator: Start, run: Run) -> 
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.stem)
 def test_every_template_of_a_real_pool_can_be_handed_back(simulator: Start, run: Run, path: t.Any) -> None:
-    world = load_db.world_of(load_db.parse(path.read_bytes()), speed=0, release=None, username="root", password="xapi-test")
+    world = world_of(path)
     assert handed_back_changes_nothing(simulator(world), run) > 50

@@ -9,8 +9,9 @@ import typing as t
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
-from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
+
+from .info_lab import world_of
 
 DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
 Run = Start = t.Callable[..., t.Any]
@@ -84,7 +85,7 @@ def test_changes_that_were_not_tracked_are_not_known(sim: t.Any, run: Run) -> No
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
 def test_those_of_real_pools_can_be_handed_back(simulator: Start, run: Run, dump: t.Any) -> None:
-    simulator(load_db.world_of(load_db.parse(dump.read_bytes()), speed=0, release=None, username="root", password="xapi-test"))
+    simulator(world_of(dump))
     listed = run("xen_vdi_info")["vdis"]
     assert listed
     assert [entry["name"] for entry in listed if run("xen_vdi", check=True, **entry)["changed"]] == []

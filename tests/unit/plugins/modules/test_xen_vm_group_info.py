@@ -8,23 +8,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.tests.simulator import load_db
-from ansible_collections.domzero.xen.tests.simulator.schema import DATA
-
 from .guest_lab import Guests
+from .info_lab import DUMPS, handed_back, made_and_handed_back, world_of
 
 Run = t.Callable[..., t.Any]
-DUMPS = sorted((DATA / "state-dbs").glob("*.xml"))
+MANY = ("xen_vm_group", "vm_groups")
 WISHES: list[dict[str, t.Any]] = [{"name": "apart", "placement": "anti_affinity", "vms": ["web", "db"]}, {"name": "empty"}]
-
-
-def handed_back(sim: t.Any, run: Run) -> int:
-    """How many there are, each of which changes nothing when it is handed back."""
-    told, mark = run("xen_vm_group_info")["vm_groups"], sim.mark()
-    for one in told:
-        assert run("xen_vm_group", **one)["operations"] == [], one
-    assert sim.calls(mark) == []
-    return len(told)
 
 
 def test_what_is_told_can_be_handed_back(simulator: Run, session_to: Run, run: Run) -> None:
@@ -32,17 +21,9 @@ def test_what_is_told_can_be_handed_back(simulator: Run, session_to: Run, run: R
     lab = Guests(sim, session_to(sim))
     for name in ("web", "db"):
         lab.vm(name)
-    for wish in WISHES:
-        run("xen_vm_group", **wish)
-    assert handed_back(sim, run) == len(WISHES)
-    first = WISHES[0]["name"]
-    (one,) = run("xen_vm_group_info", name=first)["vm_groups"]
-    assert one["name"] == first
-    assert run("xen_vm_group_info", uuid=one["uuid"])["vm_groups"] == [one]
-    assert run("xen_vm_group_info", name="nothing")["vm_groups"] == []
+    made_and_handed_back(sim, run, *MANY, WISHES)
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
 def test_those_of_real_pools_can_be_handed_back(simulator: Run, run: Run, dump: t.Any) -> None:
-    world = load_db.world_of(load_db.parse(dump.read_bytes()), speed=0, release=None, username="root", password="xapi-test")
-    handed_back(simulator(world), run)
+    handed_back(simulator(world_of(dump)), run, *MANY)

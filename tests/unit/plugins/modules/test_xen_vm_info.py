@@ -8,8 +8,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.tests.simulator import load_db
 from ansible_collections.domzero.xen.tests.simulator.schema import DATA
+
+from .info_lab import world_of
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def test_what_info_tells_can_be_handed_back(converges: Run, run: Run) -> None:
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.stem)
 def test_every_vm_of_a_real_pool_can_be_handed_back(simulator: Start, run: Run, path: Path) -> None:
-    world = load_db.world_of(load_db.parse(path.read_bytes()), speed=0, release=None, username="root", password="xapi-test")
+    world = world_of(path)
     sim = simulator(world)
     told = run("xen_vm_info")
     assert set(told["facts"]) == {vm["uuid"] for vm in told["vms"]}
