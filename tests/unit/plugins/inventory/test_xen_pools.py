@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleParserError
 from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.release import __version__
 
 from .inventory_lab import add_vm, hosts_of, lab, parsed
 
@@ -199,6 +200,7 @@ def test_ansible_inventory_lists_it_as_json(sim, config):
     assert sim.password not in done.stdout
 
 
+@pytest.mark.skipif(__version__.startswith("2.18."), reason="ansible-inventory of 2.18 cannot flush the cache")
 def test_ansible_inventory_draws_it_and_flushes_the_cache(sim, config, cached):
     path = config(sim, **cached)
     assert "|  |--web" in command("-i", path, "--graph").stdout
