@@ -107,8 +107,12 @@ def devices(file: Path) -> list[str]:
 
 
 def enlarge(file: Path, size: int) -> None:
+    """Raises RuntimeError where no loop device is known for the file."""
     os.truncate(file, size)
-    for device in devices(file):
+    found = devices(file)
+    if not found:
+        raise RuntimeError(f"{file} is behind no loop device")
+    for device in found:
         run("losetup", "--set-capacity", device)
 
 
