@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import memory, passthrough, vm_operations
+from . import evacuation_plan, memory, passthrough, vm_operations
 from . import networking as net
 from .errors import Fault
 from .hosts import is_live
@@ -38,15 +38,26 @@ def make_plan(call: Call, host: str) -> Plan:
         fault = _cannot_migrate(call, vm) or fault
         if fault:
             plan[vm] = fault
-    free = {h: memory.free(db, h) for h in targets}
-    for vm in sorted((vm for vm in leaving if vm not in plan), key=lambda vm: -memory.need(db, vm)):
-        best = max(free, key=lambda h: free[h])
-        if memory.need(db, vm) > free[best]:
-            plan[vm] = Fault("HOST_NOT_ENOUGH_FREE_MEMORY", vm)
-        else:
-            free[best] -= memory.need(db, vm)
-            plan[vm] = best
-    return plan
+    sizes = {vm: memory.need(db, vm) for vm in leaving if vm not in plan}
+    found = evacuation_plan.make(sizes, {h: memory.free(db, h) for h in targets}, _groups(db, sizes, targets), len(db.all("host")))
+    return plan | {vm: found.get(vm) or Fault("HOST_NOT_ENOUGH_FREE_MEMORY", vm) for vm in sizes}
+
+
+def _groups(db: Database, leaving: t.Iterable[str], targets: t.Iterable[str]) -> evacuation_plan.Grouped:
+    """Guests in anti-affinity groups, where the licence allows these."""
+    if next(iter(db.all("pool").values()))["restrictions"].get("restrict_vm_groups") != "false":
+        return evacuation_plan.Grouped({}, {})
+    groups = {ref: record for ref, record in db.all("VM_group").items() if record["placement"] == "anti_affinity"}
+    group_of = {vm: group for vm in leaving for group in db.get("VM", vm)["groups"][:1] if group in groups}
+    present = {
+        group: {host: sum(host in _places(db, vm) for vm in groups[group]["VMs"]) for host in targets} for group in set(group_of.values())
+    }
+    return evacuation_plan.Grouped(group_of, present)
+
+
+def _places(db: Database, vm: str) -> tuple[str, str]:
+    record = db.get("VM", vm)
+    return record["resident_on"], record["scheduled_to_be_resident_on"]
 
 
 def as_numbers(text: str) -> list[int]:
@@ -57,6 +68,11 @@ def as_numbers(text: str) -> list[int]:
 def is_older(db: Database, host: str, than: str) -> bool:
     """Whether a host's software is older in any of the compared versions."""
     return older(db.get("host", host)["software_version"], db.get("host", than)["software_version"])
+
+
+def is_newest(db: Database, host: str) -> bool:
+    """Whether no host of the pool has newer software."""
+    return not any(is_older(db, host, other) for other in db.all("host"))
 
 
 def older(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:

@@ -14,6 +14,7 @@ class Cut(ConnectionResetError):
     """The connection ends without an answer."""
 
 
+BROKEN = "Xenops_interface.Xenopsd_error([S(Internal_error);S(End_of_file)])"  # what a broken stream looks like
 KINDS = ("fail", "slow", "cut-before", "cut-after")
 
 
@@ -54,6 +55,8 @@ class Faults:
     def __init__(self) -> None:
         self.triggers: list[Trigger] = []
         self.absent: set[str] = set()  # machines that don't come back
+        self.migrations: list[Trigger] = []  # method stands for the uuid of a VM
+        self.slow_boots: dict[str, float] = {}  # machine -> seconds more that its next boot takes
         self.transfers: list[tuple[str, int]] = []  # HTTP path, and the bytes after which its next transfer is cut
 
     def add(self, kind: str, method: str | None, *, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> None:
@@ -98,9 +101,30 @@ class Faults:
         self.transfers.remove(found)
         return found[1]
 
+    def fail_migration(self, code: str, *params: str, vm: str = "", nth: int = 1) -> None:
+        """The n-th live migration from now (of the VM with that uuid) breaks in the middle; the guest goes on where it was.
+
+        VM_MIGRATE_FAILED without parameters gets those xapi would give it, other codes the VM's reference.
+        """
+        self.migrations.append(Trigger("migration", vm or None, nth, [code, *params]))
+
+    def migration_fault(self, uuid: str, *names: str) -> Fault | None:
+        """What is to break this migration; names are the references of VM, source and target."""
+        fired = [trigger for trigger in self.migrations if trigger.hit(uuid, changing=True)]
+        self.migrations = [trigger for trigger in self.migrations if trigger not in fired]
+        if not fired:
+            return None
+        code, *params = fired[0].error
+        usual = (*names, BROKEN) if code == "VM_MIGRATE_FAILED" else names[:1]
+        return Fault(code, *(params or usual))
+
     def keep_down(self, machine: str) -> None:
         """The host does not come back from its next reboot or power-on."""
         self.absent.add(machine)
+
+    def slow_boot(self, machine: str, seconds: float) -> None:
+        """The host's next boot takes that many virtual seconds more."""
+        self.slow_boots[machine] = seconds
 
     def stays_down(self, machine: str) -> bool:
         """Whether that was asked for."""
@@ -108,12 +132,16 @@ class Faults:
 
     def listed(self) -> list[str]:
         """What is still to happen, in words."""
+        breaks = [f"migration {m.nth - m.seen} from now{' of ' + m.method if m.method else ''}: {' '.join(m.error)}" for m in self.migrations]
+        breaks += [f"the next boot of {name} takes {seconds:g} s more" for name, seconds in self.slow_boots.items()]
         cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
-        return [*map(str, self.triggers), *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
+        return [*map(str, self.triggers), *breaks, *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
 
     def clear(self) -> None:
         """Nothing goes wrong any more; hosts that stayed away may be powered on again."""
         self.triggers.clear()
+        self.migrations.clear()
+        self.slow_boots.clear()
         self.transfers.clear()
         self.absent.clear()
 

@@ -19,6 +19,7 @@ from .faults import Faults
 from .guest_agents import Guests
 from .schema import Schema, load
 from .storage import Storage
+from .traffic import Traffic
 
 if t.TYPE_CHECKING:
     from .store import Store
@@ -160,6 +161,7 @@ class World:
         self.storage = Storage()  # servers and what was written to them; kept as its dump()
         self.shelf = Shelf(lambda: self.folder)  # what is on the disks
         self.faults = Faults()
+        self.traffic = Traffic(self)  # guests on their way
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.store: Store | None = None
         self._agenda = Agenda(self)
