@@ -1,0 +1,177 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan for the rolling upgrade of a pool: which VM goes where, and which hosts are upgraded when.
+
+The coordinator comes first; a VM never goes to a host of a lower version; hosts are empty of VMs that can be moved when they are
+upgraded, and those that cannot be moved are stopped and started as the policy says. Several orders of the hosts are tried, and the
+cheapest plan is taken. The same pool gives the same plan.
+"""
+
+from __future__ import annotations
+
+import random
+import typing as t
+from dataclasses import dataclass
+
+from . import bound, reasons, search
+from .board import Board, Step
+from .caterpillar import Stuck, Waves, walk
+from .homeward import send_home, there_and_back
+from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
+from .orders import LEVEL, LEVELS, SHUFFLES, USUAL, attempts
+from .scope import scope
+
+EFFORT = 2_000_000  # VMs times hosts times attempts: bounds what is spent on better plans
+Way = t.Callable[[Board, t.Sequence[int], float, int, random.Random], Waves]
+
+
+@dataclass
+class _Found:
+    """A way that was found: what was done on the board, in order."""
+
+    cost: float
+    steps: list[Step]
+    waves: Waves
+    moved: int
+    most: int
+    away: list[int]
+
+
+def plan(pool: Pool, policy: Policy) -> Plan:
+    """Raises NoPlan."""
+    found = scope(pool, policy)
+    number = {host.id: n for n, host in enumerate(pool.hosts)}
+    board = Board(pool, strict=True, in_place=[number[name] for name in found.in_place])
+    todo = [number[name] for name in found.evacuated]
+    _wishes(board, policy)
+    result = _softly(board, todo, policy) if policy.anti_affinity == "soft" else _planned(board, todo, policy)
+    result.skipped = found.skipped
+    return result
+
+
+def _wishes(board: Board, policy: Policy) -> None:
+    for v, vm in enumerate(board.pool.vms):
+        host = board.number.get(vm.affinity or "", -1)
+        allowed = board.allowed[v]
+        if policy.return_home == "affinity" and vm.movable and host >= 0 and (allowed is None or host in allowed):
+            board.wish[v] = host
+
+
+def _softly(board: Board, todo: list[int], policy: Policy) -> Plan:
+    """Groups are kept apart where that costs neither memory nor time."""
+    board.strict = False
+    loose = _planned(board, todo, policy)
+    if not loose.breaches:
+        return loose
+    board.strict = True
+    try:
+        firm = _planned(board, todo, policy)
+    except NoPlan:
+        return loose
+    costs = firm.moved <= loose.moved and len(firm.waves) <= len(loose.waves) and len(firm.away) <= len(loose.away)
+    return firm if costs else loose
+
+
+def _planned(board: Board, todo: list[int], policy: Policy) -> Plan:
+    why = reasons.impossible(board, todo)
+    if why:
+        raise NoPlan(why)
+    least = bound.least(board, todo, home=policy.return_home == "always")
+    return _written(board, todo, _cheapest(board, todo, least, policy), least)
+
+
+def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _Found:
+    best: _Found | None = None
+    stuck: Stuck | None = None
+    patience = min(SHUFFLES * len(LEVELS), EFFORT // max(1, len(board.at) * len(board.free)))
+    for number, (order, level) in enumerate(attempts(board, todo)):
+        beyond = number - len(LEVELS) * USUAL
+        if beyond >= 0 and ((best is not None and best.moved <= least.memory) or beyond >= patience):
+            break
+        for way in _ways(policy):
+            try:
+                found = _tried(board, order, level, random.Random(number), way, policy)
+            except Stuck as e:
+                stuck = e
+                continue
+            finally:
+                board.back(0)
+            if best is None or found.cost < best.cost:
+                best = found
+    if best is not None:
+        return best
+    order = next(attempts(board, todo))[0]
+    try:
+        return _tried(board, order, 1.0, random.Random(0), search.thoroughly, policy)
+    except search.Exhausted as e:
+        board.back(0)
+        host = e.host if e.host is not None else stuck.host if stuck else order[0]
+        raise NoPlan(reasons.not_found(board, host, certain=e.certain)) from e
+
+
+def _ways(policy: Policy) -> list[Way]:
+    return [there_and_back, walk] if policy.return_home == "always" else [walk]
+
+
+def _tried(board: Board, order: list[int], level: float, chance: random.Random, way: Way, policy: Policy) -> _Found:
+    """Raises Stuck."""
+    if board.coordinator not in order:
+        board.upgrade_in_place()
+    waves = way(board, order, level, max(1, policy.max_hosts_down), chance)
+    homes = _homes(board, policy)
+    away = send_home(board, homes) if any(h >= 0 for h in homes) else []
+    most = max(board.times, default=0)
+    cost = _cost(board, order, waves) + 100 * len(away)
+    return _Found(cost, list(board.steps), [list(wave) for wave in waves], board.moved(), most, away)
+
+
+def _homes(board: Board, policy: Policy) -> list[int]:
+    """Where VMs have to end, -1 for anywhere."""
+    if policy.return_home == "always":
+        return list(board.home)
+    return [board.wish.get(v, -1) for v in range(len(board.at))]
+
+
+def _cost(board: Board, todo: t.Sequence[int], waves: Waves) -> float:
+    """Memory moved first, then waves, how even the hosts are loaded in the end, and VMs that are moved often."""
+    must = sum(board.size[v] for v, h in enumerate(board.home) if h in todo and board.pool.vms[v].movable) or 1
+    shares = [board.load(h) / board.capacity[h] for h in board.hosts() if board.usable[h] and board.capacity[h] > 0]
+    mean = sum(shares) / len(shares) if shares else 0
+    uneven = max(0.0, max(shares) / mean - LEVEL) if mean else 0.0
+    often = max(0, max(board.times, default=0) - 2)
+    return 10 * board.moved() / must + 0.1 * len(waves) / max(1, len(todo)) + 0.3 * uneven + 0.5 * often
+
+
+def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -> Plan:
+    """The steps by name, with the VMs that are stopped and started around the upgrade of their host. board: at the start."""
+    hosts, vms = board.pool.hosts, board.pool.vms
+    fixed: dict[int, list[str]] = {}
+    for v, vm in enumerate(vms):
+        if not vm.movable and board.home[v] in todo:
+            fixed.setdefault(board.home[v], []).append(vm.id)
+    actions: list[Action] = []
+    breaches = 0
+    for step in found.steps:
+        name = hosts[step.target].id
+        if step.vm >= 0:
+            breaches += bool(board.in_the_way(step.vm, step.target))
+            board.move(step.vm, step.target)
+            actions.append(Action(MIGRATE, name, vms[step.vm].id, hosts[step.source].id))
+            continue
+        actions += [Action(STOP, name, vm) for vm in fixed.get(step.target, ())]
+        actions.append(Action(UPGRADE, name))
+        actions += [Action(START, name, vm) for vm in fixed.get(step.target, ())]
+    moves = sum(step.vm >= 0 for step in found.steps)
+    board.back(0)
+    waves = [[hosts[h].id for h in wave] for wave in _with_in_place(board, found.waves)]
+    away = [vms[v].id for v in found.away]
+    return Plan(actions, waves, least, {}, found.moved, moves, found.most, breaches, away)
+
+
+def _with_in_place(board: Board, waves: Waves) -> Waves:
+    """Hosts that keep their VMs come right after the coordinator, and before all others if it is not upgraded or is one of them."""
+    place = 1 if waves and board.coordinator in waves[0] else 0
+    first = [[h] for h in board.in_place if h == board.coordinator]
+    rest = [h for h in board.in_place if h != board.coordinator]
+    return [*waves[:place], *first, *([rest] if rest else []), *waves[place:]]
