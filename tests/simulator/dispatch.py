@@ -162,7 +162,7 @@ def _prepare(machine: Machine, method: str, params: list[t.Any]) -> tuple[Call, 
         raise ConnectionRefusedError(f"{machine.name} is {machine.power}")
     name = method.removeprefix("Async.")
     if machine.emergency and name not in world.schema.emergency:
-        raise Fault("HOST_STILL_BOOTING")
+        raise machine.trouble
     try:
         message = find(world, name)
     except Fault:

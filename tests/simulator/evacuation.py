@@ -25,8 +25,8 @@ def guests(db: Database, host: str) -> list[str]:
     return [vm for vm in db.get("host", host)["resident_VMs"] if not db.get("VM", vm)["is_control_domain"]]
 
 
-def make_plan(call: Call, host: str) -> Plan:
-    """For each guest the host it can go to, or the fault that keeps it here."""
+def make_plan(call: Call, host: str, *, with_ha: bool = True) -> Plan:
+    """For each guest the host it can go to, or the fault that keeps it here; guests HA does not protect may be overlooked."""
     db = call.db
     leaving = guests(db, host)
     targets = [h for h, record in db.all("host").items() if h != host and record["enabled"] and not is_older(db, h, host)]
@@ -34,7 +34,7 @@ def make_plan(call: Call, host: str) -> Plan:
         return {vm: Fault("NO_HOSTS_AVAILABLE", vm) for vm in leaving}
     plan: Plan = {}
     for vm in leaving:
-        fault = _unprotected(db, vm) or next((f for h in targets if (f := cannot_boot(db, vm, h))), None)
+        fault = (_unprotected(db, vm) if with_ha else None) or next((f for h in targets if (f := cannot_boot(db, vm, h))), None)
         fault = _cannot_migrate(call, vm) or fault
         if fault:
             plan[vm] = fault

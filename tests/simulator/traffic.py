@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests' memory on its way between hosts: what leaves or enters a host shares its wire, so each migration takes as long as the others let it.
+"""Guests' memory on its way between hosts: what leaves or enters a host shares its wire, so a migration takes as long as others let it.
 
 Where time does not count (speed 0) the clock goes from one end of a migration to the next, once nobody has begun another for a breath.
 """
