@@ -10,6 +10,7 @@ cheapest plan is taken. The same pool gives the same plan.
 
 from __future__ import annotations
 
+import itertools
 import random
 import typing as t
 from dataclasses import dataclass
@@ -146,10 +147,10 @@ def _cost(board: Board, todo: t.Sequence[int], waves: Waves) -> float:
 def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -> Plan:
     """The steps by name, with the VMs that are stopped and started around the upgrade of their host. board: at the start."""
     hosts, vms = board.pool.hosts, board.pool.vms
-    fixed: dict[int, list[str]] = {}
+    fixed: dict[str, list[str]] = {}
     for v, vm in enumerate(vms):
         if not vm.movable and board.home[v] in todo:
-            fixed.setdefault(board.home[v], []).append(vm.id)
+            fixed.setdefault(vm.host, []).append(vm.id)
     actions: list[Action] = []
     breaches = 0
     for step in found.steps:
@@ -158,15 +159,24 @@ def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -
             breaches += bool(board.in_the_way(step.vm, step.target))
             board.move(step.vm, step.target)
             actions.append(Action(MIGRATE, name, vms[step.vm].id, hosts[step.source].id))
-            continue
-        actions += [Action(STOP, name, vm) for vm in fixed.get(step.target, ())]
-        actions.append(Action(UPGRADE, name))
-        actions += [Action(START, name, vm) for vm in fixed.get(step.target, ())]
-    moves = sum(step.vm >= 0 for step in found.steps)
+        else:
+            actions.append(Action(UPGRADE, name))
     board.back(0)
+    actions = _with_stops(actions, fixed)
+    moves = sum(step.vm >= 0 for step in found.steps)
     waves = [[hosts[h].id for h in wave] for wave in _with_in_place(board, found.waves)]
     away = [vms[v].id for v in found.away]
     return Plan(actions, waves, least, {}, found.moved, moves, found.most, breaches, away)
+
+
+def _with_stops(actions: list[Action], fixed: dict[str, list[str]]) -> list[Action]:
+    """fixed: VMs that are down while their host is upgraded. Hosts that are upgraded together are stopped and started together."""
+    out: list[Action] = []
+    for op, run in itertools.groupby(actions, key=lambda action: action.op):
+        group = list(run)
+        here = [Action(STOP, a.host, vm) for a in group if op == UPGRADE for vm in fixed.get(a.host, ())]
+        out += [*here, *group, *(Action(START, a.host, a.vm) for a in here)]
+    return out
 
 
 def _with_in_place(board: Board, waves: Waves) -> Waves:
