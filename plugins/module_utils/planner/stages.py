@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import MIGRATE, STOP, UPGRADE, Action, Pool
+from .model import MIGRATE, START, STOP, UPGRADE, Action, Pool
 
 
 def stages(pool: Pool, actions: t.Sequence[Action], hosts_down: int, *, overlap: bool = True) -> list[list[Action]]:
-    """overlap: whether VMs leave some hosts while others are upgraded; else what is not of the same kind is apart, but for VMs that start while others move.
+    """overlap: whether VMs leave some hosts while others are upgraded; else only VMs start while others move.
 
     All stages in a row, one action after another, are a plan that is valid one by one, too.
     """
