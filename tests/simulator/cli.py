@@ -77,6 +77,13 @@ def _faults(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     cut.add_argument("method", metavar="PATH", help="/export, /import_raw_vdi, ...")
     cut.add_argument("size", type=int, metavar="BYTES", help="of the body, after which it ends")
     kinds.add_parser("stays-down", help="a host that does not come back from its next boot").add_argument("method", metavar="HOST")
+    late = kinds.add_parser("late", help="a host's next boot takes longer")
+    late.add_argument("method", metavar="HOST")
+    late.add_argument("seconds", type=float, help="more than usual, on the virtual clock")
+    broken = kinds.add_parser("migration", help="the n-th live migration breaks in the middle; the guest goes on where it was")
+    broken.add_argument("error", nargs="+", metavar="CODE [PARAM ...]")
+    broken.add_argument("--vm", dest="method", metavar="UUID", help="only those of this VM are counted")
+    broken.add_argument("--nth", type=int, default=1, metavar="N", help="counted from now (default: 1)")
     kinds.add_parser("list", help="what is still to go wrong")
     kinds.add_parser("clear", help="nothing any more")
 

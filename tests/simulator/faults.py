@@ -132,9 +132,7 @@ class Faults:
 
     def listed(self) -> list[str]:
         """What is still to happen, in words."""
-        breaks = [
-            f"migration {m.nth - m.seen} from now{' of ' + m.method if m.method else ''}: {' '.join(m.error)}" for m in self.migrations
-        ]
+        breaks = [f"migration {m.nth - m.seen} from now of {m.method or 'any VM'}: {' '.join(m.error)}" for m in self.migrations]
         breaks += [f"the next boot of {name} takes {seconds:g} s more" for name, seconds in self.slow_boots.items()]
         cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
         return [*map(str, self.triggers), *breaks, *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]

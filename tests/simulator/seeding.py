@@ -8,7 +8,9 @@ import ipaddress
 import typing as t
 
 from .dispatch import dispatch
+from .errors import Fault
 from .modeltypes import NULL
+from .site_reader import SiteError
 
 if t.TYPE_CHECKING:
     from .database import Database
@@ -21,12 +23,21 @@ NO_QOS: dict[str, t.Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}
 
 
 def sow(world: World, seed: Seed) -> None:
-    """Into the pool of the first host. Raises Fault where the site asks for what can't be."""
+    """Into the pool of the first host. Raises SiteError where the site asks for what can't be."""
     if not (seed.addresses or seed.stores or seed.groups or seed.guests):
         return
     speed = world.clock.speed
     world.set_speed(0)
-    sower = _Sower(next(iter(world.machines.values())))
+    try:
+        _sow(_Sower(next(iter(world.machines.values()))), seed)
+    except (Fault, LookupError) as error:
+        said = " ".join(error.description) if isinstance(error, Fault) else str(error)
+        raise SiteError("seed", f"the first pool can't have that: {said}") from error
+    world.set_speed(speed)
+    world.calls.clear()
+
+
+def _sow(sower: _Sower, seed: Seed) -> None:
     for addresses in seed.addresses:
         sower.address(addresses)
     for store in seed.stores:
@@ -36,8 +47,6 @@ def sow(world: World, seed: Seed) -> None:
         for number in range(guest.count):
             sower.guest(guest, f"{guest.name}{number + 1:02}" if guest.count > 1 else guest.name, groups)
     sower.call("session.logout")
-    world.set_speed(speed)
-    world.calls.clear()
 
 
 class _Sower:

@@ -195,6 +195,10 @@ class Simulation:
                 faults.clear()
             elif kind == "cut-transfer":
                 faults.cut_transfer(method or "", size)
+            elif kind == "late":
+                faults.slow_boot(self._known_host(method), seconds)
+            elif kind == "migration":
+                faults.fail_migration(*error, vm=method or "", nth=nth)
             elif kind == "stays-down":
                 faults.keep_down(self._known_host(method))
             else:

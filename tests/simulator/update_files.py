@@ -55,7 +55,7 @@ def read(call: Call, vdi: str) -> File:
 def _parse(call: Call, data: bytes) -> File:
     if data[VOLUME : VOLUME + len(MARK)] != MARK:
         raise Fault("INVALID_UPDATE", "the file is no ISO 9660 image")
-    found = re.search(rb"<update .*?(?:/>|</update>)", data, re.DOTALL)
+    found = re.search(rb"<update [^>]*/>|<update .*?</update>", data, re.DOTALL)
     if found is None:
         raise Fault("INVALID_UPDATE", "missing update.xml document in the update")
     try:

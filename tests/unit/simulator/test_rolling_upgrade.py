@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import threading
 import typing as t
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import XenAPI
 
-from ansible_collections.domzero.xen.tests.simulator import upgrade_lab
+from ansible_collections.domzero.xen.tests.simulator import site, upgrade_lab
 from ansible_collections.domzero.xen.tests.simulator.errors import Fault
+from ansible_collections.domzero.xen.tests.simulator.running import Simulator
+from ansible_collections.domzero.xen.tests.simulator.site_reader import SiteError
 from ansible_collections.domzero.xen.tests.simulator.software import KEY
 
 from .conversation import until
@@ -182,3 +188,48 @@ def test_the_special_guests_say_why_they_stay(pool: Lab) -> None:
     }
     deaf = pool.named("special-deaf")
     assert pool.refused("VM.clean_shutdown", deaf) == ["VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT", deaf]
+
+
+# as a process --------------------------------------------------------------------------------------------------------
+def test_what_was_installed_outlives_a_killed_simulator(tmp_path: Path) -> None:
+    with Simulator("--site", "upgrade-lab", "--speed", "0", state=tmp_path) as running:
+        session = _client(running)
+        member = session.xenapi.host.get_by_name_label("lab3")[0]
+        session.xenapi.host.call_plugin(member, "updater.py", "update", {"packages": "xen-hypervisor"})
+        running.ctl("fault", "late", "lab3", "60")
+        running.ctl("fault", "migration", "VM_MIGRATE_FAILED", "--nth", "2")
+        assert len(running.ctl("fault", "list").splitlines()) == 2
+        running.stop(kill=True, remove=False)
+        running.start()
+        session = _client(running)
+        member = session.xenapi.host.get_by_name_label("lab3")[0]
+        assert "xen-hypervisor" not in session.xenapi.host.call_plugin(member, "updater.py", "check_update", {})
+        session.xenapi.host.disable(member)
+        for vm in session.xenapi.host.get_vms_which_prevent_evacuation(member):
+            session.xenapi.VM.hard_shutdown(vm)
+        session.xenapi.host.evacuate(member)
+        session.xenapi.host.reboot(member)
+        for _look in range(500):
+            if session.xenapi.host.get_software_version(member)["xen"] == "4.17.5-15":
+                break
+            threading.Event().wait(0.02)
+        else:
+            raise AssertionError("it was lost")
+        assert running.ctl("check") == ""
+
+
+def _client(running: Simulator) -> t.Any:
+    session = XenAPI.Session(running.hosts[0].url, ignore_ssl=True)
+    session.login_with_password("root", "xapi-test", "2.0", "tests")
+    return session
+
+
+def test_a_seed_that_can_not_be_is_told_with_its_reason() -> None:
+    found = site.load("upgrade-lab")
+    (big, *_others) = found.seed.guests
+    with pytest.raises(SiteError, match=r"seed: .*HOST_NOT_ENOUGH_FREE_MEMORY"):
+        site.build(replace(found, seed=replace(found.seed, guests=(replace(big, memory=1 << 40),))), speed=0)
+    with pytest.raises(SiteError, match=r"no guidance 'Dance'"):
+        site.parse({"hosts": [], "updates": {"files": [{"uuid": "x", "name": "y", "guidance": ["Dance"]}]}})
+    with pytest.raises(SiteError, match="'quick' is no number"):
+        site.parse({"hosts": [], "motion": {"gib_per_minute": "quick"}})
