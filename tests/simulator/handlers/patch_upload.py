@@ -15,8 +15,8 @@ from . import Exchange, Reply, handler
 from .export import call_of, finish
 
 DISK: dict[str, t.Any] = {
-    "name_label": "Uploaded update", "name_description": "", "type": "user", "sharable": False, "read_only": False, "other_config": {}, "xenstore_data": {},
-    "sm_config": {}, "tags": [],
+    "name_label": "Uploaded update", "name_description": "", "type": "user", "sharable": False, "read_only": False, "other_config": {},
+    "xenstore_data": {}, "sm_config": {}, "tags": [],
 }  # fmt: skip
 
 
