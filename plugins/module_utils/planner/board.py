@@ -100,22 +100,24 @@ class Board:
 
     def upgrade(self, host: int) -> None:
         """Once the coordinator is, so are the hosts that need not be emptied for it."""
-        self.steps.append(Step(-1, self.rank[host], host))
-        self.rank[host], self.usable[host] = self.top, True
+        self.raise_version(host)
         if host == self.coordinator:
             self.upgrade_in_place()
 
     def upgrade_in_place(self) -> None:
         for host in self.in_place:
-            self.steps.append(Step(-1, self.rank[host], host))
-            self.rank[host], self.usable[host] = self.top, True
+            self.raise_version(host)
+
+    def raise_version(self, host: int) -> None:
+        self.steps.append(Step(-1, self.rank[host], host))
+        self.rank[host], self.usable[host] = self.top, True
 
     def back(self, mark: int) -> None:
         """Takes back all steps but the first ones, so many."""
         while len(self.steps) > mark:
             vm, source, target = self.steps.pop()
             if vm < 0:
-                self.rank[target], self.usable[target] = source, self.pool.hosts[target].usable
+                self.rank[target], self.usable[target] = source, self.pool.hosts[target].usable  # each is upgraded once
             else:
                 self.times[vm] -= 1
                 self._put(vm, source)

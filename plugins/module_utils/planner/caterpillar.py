@@ -15,6 +15,7 @@ from .board import Board
 from .making_way import insert_all
 from .model import NoPlan
 from .packing import best_fit, first_fit, pack, tightest
+from .squeezing import squeeze
 
 Waves = list[list[int]]
 TRIES = 40  # of a packing with some luck
@@ -28,15 +29,16 @@ class Stuck(NoPlan):
         self.host = host
 
 
-def walk(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random, tries: int = TRIES) -> Waves:
+def walk(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random, *, hard: bool = False) -> Waves:
     """Moves and upgrades everything on the board. todo: the hosts to upgrade in a good order, the coordinator first if it is one.
 
-    level: the share of a host's memory that is used as long as that is possible. Returns the waves. Raises Stuck.
+    level: the share of a host's memory that is used as long as that is possible; hard: whether VMs may change places where nothing
+    else helps. Returns the waves. Raises Stuck.
     """
     left, waves = list(todo), t.cast(Waves, [])
     if left and left[0] == board.coordinator:
         left.pop(0)
-        _empty_first(board, board.coordinator, left, chance, tries)
+        _empty_first(board, board.coordinator, left, chance, hard)
         board.upgrade(board.coordinator)
         waves.append([board.coordinator])
     while left:
@@ -44,9 +46,9 @@ def walk(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance
         if not wave and level < 1:
             wave = _wave(board, left, 1, 1, chance)
         if not wave:
-            wave = _wave(board, left, 1, 1, chance, tries)
+            wave = _wave(board, left, 1, 1, chance, TRIES)
         if not wave:
-            wave = [_partial(board, left, chance)]
+            wave = [_partial(board, left, chance, hard)]
         for host in wave:
             board.upgrade(host)
             left.remove(host)
@@ -54,7 +56,7 @@ def walk(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance
     return waves
 
 
-def _empty_first(board: Board, host: int, others: t.Sequence[int], chance: random.Random, tries: int) -> None:
+def _empty_first(board: Board, host: int, others: t.Sequence[int], chance: random.Random, hard: bool) -> None:
     """VMs of the first host go to as few hosts as possible of those that come last, and those that are not upgraded at all."""
     vms = board.movers(host)
     for_good, late = [h for h in settled(board, others) if h != host], list(reversed(others))
@@ -63,7 +65,9 @@ def _empty_first(board: Board, host: int, others: t.Sequence[int], chance: rando
         if first_fit(board, vms, bins) or best_fit(board, vms, bins):
             return
     bins = for_good + late
-    if pack(board, vms, bins, 1, chance, tries) or insert_all(board, vms, bins, {host}, chance):
+    if pack(board, vms, bins, 1, chance, TRIES) or insert_all(board, vms, bins, {host}, chance):
+        return
+    if hard and squeeze(board, host, chance):
         return
     raise Stuck(board, host)
 
@@ -83,7 +87,7 @@ def _wave(board: Board, left: t.Sequence[int], level: float, at_once: int, chanc
     return wave
 
 
-def _partial(board: Board, left: t.Sequence[int], chance: random.Random) -> int:
+def _partial(board: Board, left: t.Sequence[int], chance: random.Random, hard: bool) -> int:
     """Empties the host of which least has to move again, as far as is known."""
     best: tuple[int, int, list[tuple[int, int]]] | None = None
     for host in left:
@@ -93,7 +97,10 @@ def _partial(board: Board, left: t.Sequence[int], chance: random.Random) -> int:
             best = again, host, board.since(mark)
         board.back(mark)
     if best is None:
-        raise Stuck(board, left[0])
+        squeezed = next((host for host in left if hard and squeeze(board, host, chance)), None)
+        if squeezed is None:
+            raise Stuck(board, left[0])
+        return squeezed
     board.again(best[2])
     return best[1]
 

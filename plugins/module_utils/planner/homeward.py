@@ -14,7 +14,7 @@ from .making_way import insert_all
 from .packing import pack, tightest
 
 
-def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random, tries: int = TRIES) -> Waves:
+def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
     """Hosts are emptied onto all others, a few at once, and what left them comes back before the next.
 
     level: not looked at, since VMs are away for a short time only. Raises Stuck.
@@ -23,7 +23,7 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
     left, waves = list(todo), t.cast(Waves, [])
     while left:
         most = 1 if left[0] == board.coordinator else at_once
-        wave = next((left[:count] for count in range(min(most, len(left)), 0, -1) if _aside(board, left[:count], chance, tries)), None)
+        wave = next((left[:count] for count in range(min(most, len(left)), 0, -1) if _aside(board, left[:count], chance)), None)
         if wave is None:
             raise Stuck(board, left[0])
         for host in wave:
@@ -34,13 +34,13 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
     return waves
 
 
-def _aside(board: Board, wave: t.Sequence[int], chance: random.Random, tries: int) -> bool:
+def _aside(board: Board, wave: t.Sequence[int], chance: random.Random) -> bool:
     """Empties these hosts onto the others."""
     bins = [h for h in board.hosts() if h not in wave]
     vms = sorted((v for host in wave for v in board.on[host]), key=lambda v: (-board.size[v], v))
     if len(wave) > 1:
         return pack(board, vms, bins, 1, chance, 0)
-    return pack(board, vms, bins, 1, chance, tries) or insert_all(board, vms, bins, set(wave), chance)
+    return pack(board, vms, bins, 1, chance, TRIES) or insert_all(board, vms, bins, set(wave), chance)
 
 
 def send_home(board: Board, homes: t.Sequence[int]) -> list[int]:

@@ -13,7 +13,9 @@ from .board import Board
 from .caterpillar import Stuck, Waves
 
 MOST_STATES = 60_000  # that are looked at
-MOST_WORK = 1_500_000  # states times VMs times hosts
+MOST_WORK = 4_000_000  # states times VMs times hosts
+QUICK_WORK = 300_000
+HASTE = 3  # how much more what is left counts than what was moved, where any way will do
 State = tuple[tuple[int, ...], int]  # where the VMs are, and the hosts that have been upgraded as bits
 
 
@@ -28,7 +30,12 @@ class Exhausted(Stuck):
 def thoroughly(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
     """As the other ways; hosts are upgraded one by one. Raises Exhausted."""
     del level, at_once, chance
-    return Search(board, todo).run(min(MOST_STATES, MOST_WORK // max(1, len(board.at) * len(board.free))))
+    return Search(board, todo).run(min(MOST_STATES, MOST_WORK // max(1, len(board.at) * len(board.free))), haste=HASTE)
+
+
+def cheaper(board: Board, todo: t.Sequence[int], than: int) -> Waves:
+    """Moves fewer MiB than that, if so small a pool is searched in a moment. Raises Exhausted."""
+    return Search(board, todo).run(QUICK_WORK // max(1, len(board.at) * len(board.free)), than)
 
 
 class Search:
@@ -51,10 +58,10 @@ class Search:
             kinds.setdefault(key, []).append(place)
         return [places for places in kinds.values() if len(places) > 1]
 
-    def run(self, most: int) -> Waves:
-        """Does on the board what is cheapest. Raises Exhausted."""
+    def run(self, most: int, than: int | None = None, haste: int = 1) -> Waves:
+        """Does on the board what is cheapest, and moves fewer MiB than that. most: states to look at. Raises Exhausted."""
         start: State = (tuple(self.board.at[v] for v in self.vms), 0)
-        costs, queue, seen = {start: 0}, [(self._owed(start), 0, 0, start)], set[t.Any]()
+        costs, queue, seen = {start: 0}, [(haste * self._owed(start), 0, 0, start)], set[t.Any]()
         while queue and len(seen) < most:
             _least, _depth, cost, state = heapq.heappop(queue)
             if state[1] == self.all:
@@ -65,10 +72,12 @@ class Search:
             seen.add(key)
             for after, vm, host in self._next(state):
                 then = cost + (self.board.size[vm] if vm >= 0 else 0)
+                if than is not None and then + self._owed(after) >= than:
+                    continue
                 if then < costs.get(after, then + 1):
                     costs[after] = then
                     self.before[after] = state, vm, host
-                    heapq.heappush(queue, (then + self._owed(after), -bin(after[1]).count("1"), then, after))
+                    heapq.heappush(queue, (then + haste * self._owed(after), -bin(after[1]).count("1"), then, after))
         raise Exhausted(self.board, self._blocked(), certain=not queue)
 
     def _key(self, state: State) -> t.Any:

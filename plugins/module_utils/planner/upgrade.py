@@ -10,10 +10,12 @@ cheapest plan is taken. The same pool gives the same plan.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import typing as t
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from . import bound, reasons, search
 from .board import Board, Step
@@ -22,7 +24,9 @@ from .homeward import send_home, there_and_back
 from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
 from .orders import LEVEL, LEVELS, SHUFFLES, USUAL, attempts
 from .scope import scope
+from .straightening import straightened
 
+SMALL = 16  # VMs: pools that are searched for a plan that is cheaper still
 EFFORT = 2_000_000  # VMs times hosts times attempts: bounds what is spent on better plans
 Way = t.Callable[[Board, t.Sequence[int], float, int, random.Random], Waves]
 
@@ -88,7 +92,7 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
     patience = min(SHUFFLES * len(LEVELS), EFFORT // max(1, len(board.at) * len(board.free)))
     for number, (order, level) in enumerate(attempts(board, todo)):
         beyond = number - len(LEVELS) * USUAL
-        if beyond >= 0 and ((best is not None and best.moved <= least.memory) or beyond >= patience):
+        if beyond >= 0 and (best is None or best.moved <= least.memory or beyond >= patience):
             break
         for way in _ways(policy):
             try:
@@ -100,15 +104,59 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
                 board.back(0)
             if best is None or found.cost < best.cost:
                 best = found
+    if best is None:
+        best = _last_resort(board, todo, stuck, policy)
+    if best.moved <= least.memory:
+        return best
+    best = _shorter(board, best)
+    return _cheaper(board, todo, best, policy) if len(board.at) <= SMALL and policy.return_home == "never" else best
+
+
+def _last_resort(board: Board, todo: list[int], stuck: Stuck | None, policy: Policy) -> _Found:
+    """Raises NoPlan."""
+    best: _Found | None = None
+    for number, (order, _level) in enumerate(itertools.islice(attempts(board, todo), 0, len(LEVELS) * USUAL, len(LEVELS))):
+        try:
+            found = _tried(board, order, 1.0, random.Random(number), functools.partial(walk, hard=True), policy)
+            best = found if best is None or found.cost < best.cost else best
+        except Stuck as e:
+            stuck = e
+        finally:
+            board.back(0)
     if best is not None:
         return best
     order = next(attempts(board, todo))[0]
     try:
         return _tried(board, order, 1.0, random.Random(0), search.thoroughly, policy)
     except search.Exhausted as e:
+        host = e.host if e.certain or stuck is None else stuck.host
         board.back(0)
-        host = e.host if e.host is not None else stuck.host if stuck else order[0]
         raise NoPlan(reasons.not_found(board, host, certain=e.certain)) from e
+    finally:
+        board.back(0)
+
+
+def _cheaper(board: Board, todo: list[int], found: _Found, policy: Policy) -> _Found:
+    order = next(attempts(board, todo))[0]
+
+    def way(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
+        del level, at_once, chance
+        return search.cheaper(board, todo, found.moved)
+
+    try:
+        return _tried(board, order, 1.0, random.Random(0), way, policy)
+    except Stuck:
+        return found
+    finally:
+        board.back(0)
+
+
+def _shorter(board: Board, found: _Found) -> _Found:
+    """Without detours."""
+    steps = straightened(board, found.steps)
+    moved = sum(board.size[step.vm] for step in steps if step.vm >= 0)
+    times = Counter(step.vm for step in steps if step.vm >= 0)
+    return replace(found, steps=steps, moved=moved, most=max(times.values(), default=0))
 
 
 def _ways(policy: Policy) -> list[Way]:

@@ -11,6 +11,7 @@ Instance = dict[str, t.Any]
 
 FAMILIES = ("homog", "hetero", "unmov", "aa", "mixed")
 MEMORY = 256 * 1024  # MiB of a host
+PLAIN = {"vcpus": 2, "movable": True, "reason": "", "group": None, "allowed": None, "affinity": None}
 PARAMS = {
     "nic_gib_min": 50.0,
     "stream_gib_min": 20.0,
@@ -56,6 +57,21 @@ def tight(hosts: int, vms: int, load: float, seed: int) -> Instance:
     return _written(f"tight-{hosts}x{vms}-{load:.0%}", seed, memory, placed)
 
 
+def snug(hosts: int, vms: int, spare: float, seed: int, *, flavours: bool = False) -> Instance:
+    """Hosts alike, of which each has just enough room on the others: spare is what is left then, as a share of what a host holds.
+
+    vms: of a host. flavours: sizes of 2, 4, 8 ... GiB, else any.
+    """
+    chance = random.Random(f"snug {hosts} {vms} {spare} {seed} {flavours}")
+    load = (hosts - 1) / hosts * (1 - spare / hosts)
+    placed: list[dict[str, t.Any]] = []
+    for host in range(hosts):
+        raw = [2 ** chance.randint(1, 6) if flavours else chance.lognormvariate(0, 0.9) for _vm in range(vms)]
+        sizes = [max(1, int(size * MEMORY * load / sum(raw) / 1024)) * 1024 for size in raw]
+        placed += [{"id": f"vm{host}-{n}", "host": f"h{host}", "memory": size, "overhead": 0, **PLAIN} for n, size in enumerate(sizes)]
+    return _written(f"snug-{hosts}x{vms}-{spare}", seed, [MEMORY] * hosts, placed)
+
+
 def _placed(chance: random.Random, memory: list[int], sizes: list[int]) -> list[dict[str, t.Any]]:
     """The largest first, each where it fits, rather where there is room; some hosts are favoured."""
     free, favour = list(memory), [chance.uniform(0.6, 1.4) for _host in memory]
@@ -67,9 +83,7 @@ def _placed(chance: random.Random, memory: list[int], sizes: list[int]) -> list[
         (host,) = chance.choices(able, [(free[h] / memory[h]) ** 2 * favour[h] + 1e-6 for h in able])
         free[host] -= size
         overhead = min(size // 10, 100)
-        placed.append({"id": f"vm{len(placed)}", "host": f"h{host}", "memory": size - overhead, "overhead": overhead})
-    for vm in placed:
-        vm |= {"vcpus": 2, "movable": True, "reason": "", "group": None, "allowed": None, "affinity": None}
+        placed.append({"id": f"vm{len(placed)}", "host": f"h{host}", "memory": size - overhead, "overhead": overhead, **PLAIN})
     return placed
 
 
