@@ -29,9 +29,10 @@ class Trigger:
     seconds: float = 0.0
     seen: int = 0
 
-    def hit(self, method: str, changing: bool) -> bool:
-        """Counts the call; True at the n-th."""
-        if changing if self.method is None else self.method in (method, method.removeprefix("Async.")):
+    def hit(self, method: str, changing: bool, detail: str = "") -> bool:
+        """Counts the call; True at the n-th. ``host.call_plugin:update`` stands for calls of that function of a plugin."""
+        plain = method.removeprefix("Async.")
+        if changing if self.method is None else self.method in (method, plain, f"{plain}:{detail}"):
             self.seen += 1
             return self.seen == self.nth
         return False
@@ -145,9 +146,9 @@ class Faults:
         self.transfers.clear()
         self.absent.clear()
 
-    def strike(self, method: str, changing: bool) -> Strike:
+    def strike(self, method: str, changing: bool, detail: str = "") -> Strike:
         """What happens to this call; method with its Async. if it has one. Raises Cut when it is not to begin at all."""
-        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing)]
+        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing, detail)]
         self.triggers = [trigger for trigger in self.triggers if trigger not in fired]
         kinds = {trigger.kind for trigger in fired}
         if "cut-before" in kinds:

@@ -212,6 +212,6 @@ class Simulation:
 
     def _known_method(self, name: str | None) -> str | None:
         cls, _dot, message = (name or "").removeprefix("Async.").partition(".")
-        if name and schema.load().message(cls, message) is None:
+        if name and schema.load().message(cls, message.partition(":")[0]) is None:
             raise Refusal(f"no message {name} in the data model")
         return name

@@ -76,6 +76,7 @@ class HostSite:
     pool: str = ""
     devices: Devices = field(default_factory=dict)
     boot_seconds: int = 120
+    stays_down: bool = False
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -190,7 +191,7 @@ def _host(r: Reader, common: _Common) -> HostSite:
         builtin_storage=r.flag("builtin_storage", True), hypervisor=r.flag("hypervisor", True), iscsi_iqn=initiator,
         drivers=_names(r, "drivers") or common.drivers,
         templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)), pool=r.text("pool", ""),
-        devices=devices(r), boot_seconds=r.number("boot_seconds", 120),
+        devices=devices(r), boot_seconds=r.number("boot_seconds", 120), stays_down=r.flag("stays_down", False),
     )  # fmt: skip
 
 
@@ -260,6 +261,8 @@ def build(site: Site, *, speed: float = 1.0) -> World:
         name = host.pool or ("every host's" if site.joined else f"{host.name}'s own")
         machine = _machine(world, host, pools.get(name) or world.new_pool())
         world.machines[machine.name] = machine
+        if host.stays_down:
+            world.faults.keep_down(machine.name)
         if name in pools:
             fresh.add_member(machine)
         else:

@@ -22,6 +22,10 @@ if t.TYPE_CHECKING:
 Function = t.Callable[["Call", "Machine", dict[str, str]], str]
 FUNCTIONS: dict[str, dict[str, Function]] = {}
 XCP_NG = ("updater.py",)  # those that come with XCP-ng alone
+READING = frozenset(  # functions that change nothing
+    [("updater.py", name) for name in ("check_update", "query_installed", "get_proxies")]
+    + [("prepare_host_upgrade.py", name) for name in ("testUrl", "getVersion", "testSafe2Upgrade", "getDom0DefaultMemory")]
+)
 F = t.TypeVar("F", bound=Function)
 
 

@@ -58,6 +58,14 @@ def test_full_names_of_installed_packages(shared: Lab) -> None:
     }
 
 
+def test_asking_changes_nothing(shared: Lab) -> None:
+    before = len(shared.world.calls)
+    shared.plugin("lab1", "check_update")
+    shared.plugin("lab1", "getVersion", PREPARE, url=upgrade_lab.INSTALLER)
+    shared("pool.check_update_readiness", shared.machine.pool.pool_ref, True)
+    assert len(shared.world.calls) == before
+
+
 # updating ------------------------------------------------------------------------------------------------------------
 def test_an_update_is_on_the_disk_and_runs_after_a_boot(pool: Lab) -> None:
     done = pool.plugin("lab0", "update", packages="xen-hypervisor")
@@ -101,7 +109,8 @@ def test_installing_needs_names_that_are_known(pool: Lab) -> None:
 
 
 def test_a_failing_update_is_asked_for(pool: Lab) -> None:
-    pool.world.faults.fail("host.call_plugin", error=["1", "Error: Cannot retrieve repository metadata", "", ""])
+    pool.world.faults.fail("host.call_plugin:update", error=["1", "Error: Cannot retrieve repository metadata", "", ""])
+    assert pool.plugin("lab0", "check_update")
     assert _refused(pool, "lab0", "update")[:2] == ["1", "Error: Cannot retrieve repository metadata"]
     assert pool.plugin("lab0", "check_update")
 
