@@ -77,6 +77,7 @@ def _faults(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     cut.add_argument("method", metavar="PATH", help="/export, /import_raw_vdi, ...")
     cut.add_argument("size", type=int, metavar="BYTES", help="of the body, after which it ends")
     kinds.add_parser("stays-down", help="a host that does not come back from its next boot").add_argument("method", metavar="HOST")
+    kinds.add_parser("unplugged", help="a host's next start leaves its storage unplugged").add_argument("method", metavar="HOST")
     late = kinds.add_parser("late", help="a host's next boot takes longer")
     late.add_argument("method", metavar="HOST")
     late.add_argument("seconds", type=float, help="more than usual, on the virtual clock")

@@ -7,57 +7,20 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import evacuation_plan, memory, passthrough, vm_operations
 from . import networking as net
+from . import passthrough
 from .errors import Fault
 from .hosts import is_live
 
 if t.TYPE_CHECKING:
     from .database import Database, Record
-    from .dispatch import Call
 
 VERSIONED = ("platform_version", "xapi_build", "xen")
-Plan = dict[str, "str | Fault"]
 
 
 def guests(db: Database, host: str) -> list[str]:
     """VMs on the host, control domains left out."""
     return [vm for vm in db.get("host", host)["resident_VMs"] if not db.get("VM", vm)["is_control_domain"]]
-
-
-def make_plan(call: Call, host: str, *, with_ha: bool = True) -> Plan:
-    """For each guest the host it can go to, or the fault that keeps it here; guests HA does not protect may be overlooked."""
-    db = call.db
-    leaving = guests(db, host)
-    targets = [h for h, record in db.all("host").items() if h != host and record["enabled"] and not is_older(db, h, host)]
-    if not targets:
-        return {vm: Fault("NO_HOSTS_AVAILABLE", vm) for vm in leaving}
-    plan: Plan = {}
-    for vm in leaving:
-        fault = (_unprotected(db, vm) if with_ha else None) or next((f for h in targets if (f := cannot_boot(db, vm, h))), None)
-        fault = _cannot_migrate(call, vm) or fault
-        if fault:
-            plan[vm] = fault
-    sizes = {vm: memory.need(db, vm) for vm in leaving if vm not in plan}
-    found = evacuation_plan.make(sizes, {h: memory.free(db, h) for h in targets}, _groups(db, sizes, targets), len(db.all("host")))
-    return plan | {vm: found.get(vm) or Fault("HOST_NOT_ENOUGH_FREE_MEMORY", vm) for vm in sizes}
-
-
-def _groups(db: Database, leaving: t.Iterable[str], targets: t.Iterable[str]) -> evacuation_plan.Grouped:
-    """Guests in anti-affinity groups, where the licence allows these."""
-    if next(iter(db.all("pool").values()))["restrictions"].get("restrict_vm_groups") != "false":
-        return evacuation_plan.Grouped({}, {})
-    groups = {ref: record for ref, record in db.all("VM_group").items() if record["placement"] == "anti_affinity"}
-    group_of = {vm: group for vm in leaving for group in db.get("VM", vm)["groups"][:1] if group in groups}
-    present = {
-        group: {host: sum(host in _places(db, vm) for vm in groups[group]["VMs"]) for host in targets} for group in set(group_of.values())
-    }
-    return evacuation_plan.Grouped(group_of, present)
-
-
-def _places(db: Database, vm: str) -> tuple[str, str]:
-    record = db.get("VM", vm)
-    return record["resident_on"], record["scheduled_to_be_resident_on"]
 
 
 def as_numbers(text: str) -> list[int]:
@@ -78,16 +41,6 @@ def is_newest(db: Database, host: str) -> bool:
 def older(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
     """Whether one software_version is older than another in any of the compared versions."""
     return any(as_numbers(left.get(key, "")) < as_numbers(right.get(key, "")) for key in VERSIONED)
-
-
-def _unprotected(db: Database, vm: str) -> Fault | None:
-    pool = next(iter(db.all("pool").values()))
-    protected = db.get("VM", vm)["ha_restart_priority"] == "restart"
-    return Fault("HOST_EVACUATE_VM_NOT_HA_PROTECTED", vm) if pool["ha_enabled"] and not protected else None
-
-
-def _cannot_migrate(call: Call, vm: str) -> Fault | None:
-    return vm_operations.refusal(call.db, vm, "pool_migrate")
 
 
 def cannot_boot(db: Database, vm: str, host: str, *, with_storage: bool = True, with_features: bool = True) -> Fault | None:

@@ -57,6 +57,7 @@ class Faults:
         self.triggers: list[Trigger] = []
         self.absent: set[str] = set()  # machines that don't come back
         self.migrations: list[Trigger] = []  # method stands for the uuid of a VM
+        self.unplugged: set[str] = set()  # machines whose next start leaves their storage unplugged
         self.slow_boots: dict[str, float] = {}  # machine -> seconds more that its next boot takes
         self.transfers: list[tuple[str, int]] = []  # HTTP path, and the bytes after which its next transfer is cut
 
@@ -119,6 +120,10 @@ class Faults:
         usual = (*names, BROKEN) if code == "VM_MIGRATE_FAILED" else names[:1]
         return Fault(code, *(params or usual))
 
+    def leave_unplugged(self, machine: str) -> None:
+        """The host's next start ends without its storage: no PBD is plugged."""
+        self.unplugged.add(machine)
+
     def keep_down(self, machine: str) -> None:
         """The host does not come back from its next reboot or power-on."""
         self.absent.add(machine)
@@ -135,6 +140,7 @@ class Faults:
         """What is still to happen, in words."""
         breaks = [f"migration {m.nth - m.seen} from now of {m.method or 'any VM'}: {' '.join(m.error)}" for m in self.migrations]
         breaks += [f"the next boot of {name} takes {seconds:g} s more" for name, seconds in self.slow_boots.items()]
+        breaks += [f"the next start of {name} leaves its storage unplugged" for name in sorted(self.unplugged)]
         cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
         return [*map(str, self.triggers), *breaks, *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
 
@@ -143,6 +149,7 @@ class Faults:
         self.triggers.clear()
         self.migrations.clear()
         self.slow_boots.clear()
+        self.unplugged.clear()
         self.transfers.clear()
         self.absent.clear()
 

@@ -195,6 +195,8 @@ class Simulation:
                 faults.clear()
             elif kind == "cut-transfer":
                 faults.cut_transfer(method or "", size)
+            elif kind == "unplugged":
+                faults.leave_unplugged(self._known_host(method))
             elif kind == "late":
                 faults.slow_boot(self._known_host(method), seconds)
             elif kind == "migration":

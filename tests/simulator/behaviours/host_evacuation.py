@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .. import evacuation, memory, migration, operations, tasks
+from .. import evacuation, leaving, memory, migration, operations, tasks
 from ..errors import Fault
 from ..hosts import at_host
 from ..modeltypes import NULL, Type
@@ -23,13 +23,13 @@ LOOK = 0.05  # real seconds at most between looks at the tasks
 @message("host.get_vms_which_prevent_evacuation")
 def get_vms_which_prevent_evacuation(call: Call, self: str) -> dict[str, list[str]]:
     """Each VM that can't leave, with the error it would have."""
-    return {vm: fate.description for vm, fate in evacuation.make_plan(call, self).items() if isinstance(fate, Fault)}
+    return {vm: fate.description for vm, fate in leaving.make_plan(call, self).items() if isinstance(fate, Fault)}
 
 
 @message("host.assert_can_evacuate")
 def assert_can_evacuate(call: Call, host: str) -> None:
     """Raises CANNOT_EVACUATE_HOST with all errors in one string."""
-    faults = [fate for fate in evacuation.make_plan(call, host).values() if isinstance(fate, Fault)]
+    faults = [fate for fate in leaving.make_plan(call, host).values() if isinstance(fate, Fault)]
     if faults:
         raise Fault("CANNOT_EVACUATE_HOST", "|".join(",".join(fault.description) for fault in faults))
 
@@ -46,7 +46,7 @@ def evacuate(call: Call, host: str, network: str, evacuate_batch_size: int) -> N
     """The guests move; the host stays as enabled as it was."""
     at_host(call, host)
     with operations.running_on_host(call, host, "evacuate"):
-        plan = evacuation.make_plan(call, host)
+        plan = leaving.make_plan(call, host)
         for fate in plan.values():
             if isinstance(fate, Fault):
                 raise fate

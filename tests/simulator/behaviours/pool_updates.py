@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from .. import agent, evacuation, operations, repository_updates, updates
+from .. import agent, evacuation, leaving, operations, repository_updates, updates
 from ..errors import Fault
 from ..hosts import at_host, is_live
 from ..modeltypes import EPOCH, NULL
@@ -138,7 +138,7 @@ def check_update_readiness(call: Call, self: str, requires_reboot: bool) -> list
         if not is_live(db, host):
             out.append(["HOST_OFFLINE", host])
         elif requires_reboot:
-            plan = evacuation.make_plan(call, host, with_ha=False)
+            plan = leaving.make_plan(call, host, with_ha=False)
             out += [fate.description for fate in plan.values() if isinstance(fate, Fault)]
     return out
 

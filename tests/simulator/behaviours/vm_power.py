@@ -113,6 +113,7 @@ def _reboot(call: Call, vm: str) -> None:
     found = guest_power.machine(call, call.db.get("VM", vm)["resident_on"])
     guests.started(found, vm)
     power_states.to_domain(found, vm)
+    power_states.renewed(call.db, vm)
     power_states.to_running(call.world, call.db, vm)
 
 

@@ -8,7 +8,7 @@ import random
 import time
 import typing as t
 
-from ansible_collections.domzero.xen.tests.simulator import evacuation, evacuation_plan, instances, invariants, memory
+from ansible_collections.domzero.xen.tests.simulator import evacuation, evacuation_plan, instances, invariants, leaving, memory
 from ansible_collections.domzero.xen.tests.simulator.software import KEY
 
 from .conversation import until
@@ -73,7 +73,7 @@ def test_a_loop_over_hosts_puts_guests_where_the_rules_say_and_ends() -> None:
         pool("host.disable", ref)
         sizes = {vm: memory.need(db, vm) for vm in pool.guests(host)}
         free = {h: memory.free(db, h) for h in db.all("host") if h != ref and not evacuation.is_older(db, h, ref)}
-        expected = evacuation_plan.make(sizes, free, evacuation._groups(db, sizes, list(free)), 4)
+        expected = evacuation_plan.make(sizes, free, leaving.groups(db, sizes, list(free)), 4)
         pool("host.evacuate", ref)
         assert {vm: db.get("VM", vm)["resident_on"] for vm in sizes} == expected
         moves += len(expected)

@@ -181,7 +181,7 @@ def test_what_updates_ask_of_guests_is_done_by_migration_or_restart(pool: Lab) -
     assert pool.record("VM", pool.named("app0-01"))["pending_guidances_full"] == []
     pool("VM.pool_migrate", vm, pool.host, {})
     assert pool.record("VM", vm)["pending_guidances_recommended"] == []
-    pool("VM.clean_shutdown", vm)
+    pool("VM.clean_reboot", vm)
     assert pool.record("VM", vm)["pending_guidances_full"] == []
     pool("host.apply_updates", pool.host, found)  # the coordinator's concern all guests of the pool
     assert pool.record("VM", pool.named("app2-01"))["pending_guidances_full"] == ["restart_vm"]

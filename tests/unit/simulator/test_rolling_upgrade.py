@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import threading
 import typing as t
 from dataclasses import replace
@@ -14,7 +16,7 @@ import XenAPI
 
 from ansible_collections.domzero.xen.tests.simulator import site, upgrade_lab
 from ansible_collections.domzero.xen.tests.simulator.errors import Fault
-from ansible_collections.domzero.xen.tests.simulator.running import Simulator
+from ansible_collections.domzero.xen.tests.simulator.running import InProcess, Simulator
 from ansible_collections.domzero.xen.tests.simulator.site_reader import SiteError
 from ansible_collections.domzero.xen.tests.simulator.software import KEY
 
@@ -134,6 +136,22 @@ def test_a_host_that_does_not_come_back_stays_away_until_somebody_helps() -> Non
         assert pool.version("lab2") == "4.17.5-15"
 
 
+def test_a_host_can_come_back_without_its_storage() -> None:
+    with lab(special=False) as pool:
+        pool.empty("lab2")
+        pool.world.faults.leave_unplugged("lab2")
+        pool.boot("lab2")
+        record = pool.record("host", pool.ref("lab2"))
+        assert record["enabled"]
+        assert not any(pool.record("PBD", pbd)["currently_attached"] for pbd in record["PBDs"])
+        assert "PBD_PLUG_FAILED_ON_SERVER_START" in [message["name"] for message in pool.db.all("message").values()]
+        for pbd in record["PBDs"]:
+            pool("PBD.plug", pbd)
+        pool("host.disable", pool.ref("lab2"))
+        pool.boot("lab2")
+        assert all(pool.record("PBD", pbd)["currently_attached"] for pbd in record["PBDs"])
+
+
 def test_a_member_that_is_newer_than_its_coordinator_waits_for_it() -> None:
     with lab(special=False) as pool:
         pool.empty("lab1")
@@ -209,19 +227,37 @@ def test_what_was_installed_outlives_a_killed_simulator(tmp_path: Path) -> None:
             session.xenapi.VM.hard_shutdown(vm)
         session.xenapi.host.evacuate(member)
         session.xenapi.host.reboot(member)
-        for _look in range(500):
-            if session.xenapi.host.get_software_version(member)["xen"] == "4.17.5-15":
-                break
-            threading.Event().wait(0.02)
-        else:
-            raise AssertionError("it was lost")
+        _await(lambda: session.xenapi.host.get_software_version(member)["xen"] == "4.17.5-15")
         assert running.ctl("check") == ""
 
 
-def _client(running: Simulator) -> t.Any:
+def _client(running: Simulator | InProcess) -> t.Any:
     session = XenAPI.Session(running.hosts[0].url, ignore_ssl=True)
     session.login_with_password("root", "xapi-test", "2.0", "tests")
     return session
+
+
+def test_a_client_upgrades_the_pool_over_the_wire() -> None:
+    with InProcess(upgrade_lab.build("packages", special=False)) as running:
+        api = _client(running).xenapi  # logs in again by itself
+        for host in sorted(api.host.get_all(), key=api.host.get_name_label):
+            api.host.disable(host)
+            api.host.evacuate(host)
+            api.host.call_plugin(host, "updater.py", "update", {})
+            began = api.host.get_other_config(host)["boot_time"]
+            api.host.reboot(host)
+            _await(lambda one=host, began=began: api.host.get_other_config(one)["boot_time"] != began and api.host.get_enabled(one))
+        assert {version["xen"] for version in map(api.host.get_software_version, api.host.get_all())} == {"4.17.5-15"}
+        assert sum(vm["power_state"] == "Running" for vm in api.VM.get_all_records().values()) == 17 + 4
+
+
+def _await(holds: t.Callable[[], bool]) -> None:
+    for _look in range(1000):
+        with contextlib.suppress(OSError, http.client.HTTPException, XenAPI.Failure):
+            if holds():
+                return
+        threading.Event().wait(0.01)
+    raise AssertionError("it did not come back")
 
 
 def test_a_seed_that_can_not_be_is_told_with_its_reason() -> None:
