@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from . import fresh, releases, seeding
+from . import fresh, releases, seeding, software
 from .guest_agents import Guests
 from .site_devices import Devices, devices
 from .site_reader import Reader, SiteError
@@ -251,7 +251,7 @@ def _storage_of(host: HostSite, chosen: dict[str, t.Any]) -> str:
 # building ------------------------------------------------------------------------------------------------------------
 def build(site: Site, *, speed: float = 1.0) -> World:
     """The world of a site, every host freshly installed."""
-    world = World(speed=speed, release=releases.release(site.release).get("model"), username=site.username, password=site.password)
+    world = World(speed=speed, release=releases.release(site.hosts[0].release).get("model"), username=site.username, password=site.password)
     world.segments = list(site.segments)
     world.guests = site.guests
     world.storage = site.storage()
@@ -270,6 +270,8 @@ def build(site: Site, *, speed: float = 1.0) -> World:
             machine.pool.db.set("pool", machine.pool.pool_ref, name_label=host.pool)
         pools[name] = machine.pool
     seeding.sow(world, site.seed)
+    for pool in world.pools:
+        software.note_upgrade(pool)
     return world
 
 

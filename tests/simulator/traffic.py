@@ -136,6 +136,11 @@ class Traffic:
             self.settle()
             self._turn.notify_all()
 
+    def wake(self) -> None:
+        """The clock has changed."""
+        self.settle()
+        self._turn.notify_all()
+
     def _changed(self) -> None:
         self._changes += 1
         self._turn.notify_all()

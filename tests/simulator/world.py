@@ -243,6 +243,7 @@ class World:
         with self.lock:
             self.clock.set_speed(speed)
             self._agenda.wake()
+            self.traffic.wake()
             if speed and any(pool.db.all("VMSS") for pool in self.pools):
                 snapshot_schedules.arm(self)
 

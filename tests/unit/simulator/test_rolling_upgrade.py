@@ -86,6 +86,17 @@ def test_while_versions_differ_guests_go_upwards_only() -> None:
         assert {code[0] for code in pool("host.get_vms_which_prevent_evacuation", pool.host).values()} == {"NO_HOSTS_AVAILABLE"}
 
 
+def test_a_pool_can_be_half_upgraded_from_the_beginning() -> None:
+    plan = upgrade_lab.plan("installer", special=False)
+    first, *others = plan.hosts
+    world = site.build(replace(plan, hosts=(replace(first, release="xcp-ng-8.3"), *others)), speed=0)
+    pool = Lab(world.machines["lab0"])
+    assert pool.pool["other_config"][KEY] == "true"
+    assert "last_software_update" in pool("host.get_record", pool.host)
+    assert (pool.version("lab0", "product_version"), pool.version("lab1", "product_version")) == ("8.3.0", "8.2.1")
+    assert pool.refused("VM.pool_migrate", pool.named("app0-01"), pool.ref("lab1"), {}) == ["NOT_SUPPORTED_DURING_UPGRADE"]
+
+
 # restarts ------------------------------------------------------------------------------------------------------------
 def test_while_the_coordinator_is_away_sessions_are_lost_and_nobody_answers() -> None:
     with lab(special=False, speed=0) as pool:
