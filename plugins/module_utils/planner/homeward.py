@@ -34,6 +34,41 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
     return waves
 
 
+def stay_until_done(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
+    """As there_and_back, but VMs that had to make way come back only once their own host is upgraded: it is next, so they move no more
+    often than they have to. Half of the attempts go by the largest VMs: what makes way for those is best on hosts that are not done yet.
+    Raises Stuck.
+    """
+    del level
+    left, waves = list(todo), t.cast(Waves, [])
+    by_size = chance.random() < 0.5
+    largest = {h: max((board.size[v] for v in board.on[h]), default=0) if by_size else 0 for h in todo}
+    while left:
+        if left[0] != board.coordinator:
+            order = {host: (-largest[host], n) for n, host in enumerate(left)}
+            left.sort(key=lambda h: (_strangers(board, h) - _gone(board, h), order[h]))
+        most = 1 if left[0] == board.coordinator else at_once
+        wave = next((left[:count] for count in range(min(most, len(left)), 0, -1) if _aside(board, left[:count], chance)), None)
+        if wave is None:
+            raise Stuck(board, left[0])
+        for host in wave:
+            board.upgrade(host)
+        del left[: len(wave)]
+        waves.append(wave)
+        _come_home(board, [-1 if home in left else home for home in board.home])
+    return waves
+
+
+def _strangers(board: Board, host: int) -> int:
+    """MiB of VMs that are at home elsewhere."""
+    return sum(board.size[v] for v in board.on[host] if board.home[v] != host)
+
+
+def _gone(board: Board, host: int) -> int:
+    """MiB of VMs that are at home there, and are not there."""
+    return sum(size for v, size in enumerate(board.size) if board.home[v] == host != board.at[v])
+
+
 def _aside(board: Board, wave: t.Sequence[int], chance: random.Random) -> bool:
     """Empties these hosts onto the others."""
     bins = [h for h in board.hosts() if h not in wave]

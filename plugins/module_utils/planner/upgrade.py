@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from . import bound, reasons, search
 from .board import Board, Step
 from .caterpillar import Stuck, Waves, walk
-from .homeward import send_home, there_and_back
+from .homeward import send_home, stay_until_done, there_and_back
 from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
 from .orders import LEVEL, LEVELS, SHUFFLES, USUAL, attempts
 from .scope import scope
@@ -95,6 +95,8 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
         if beyond >= 0 and (best is None or best.moved <= least.memory or beyond >= patience):
             break
         for way in _ways(policy):
+            if best is not None and best.moved <= least.memory and way is not _ways(policy)[0]:
+                break
             try:
                 found = _tried(board, order, level, random.Random(number), way, policy)
             except Stuck as e:
@@ -160,7 +162,7 @@ def _shorter(board: Board, found: _Found) -> _Found:
 
 
 def _ways(policy: Policy) -> list[Way]:
-    return [there_and_back, walk] if policy.return_home == "always" else [walk]
+    return [there_and_back, stay_until_done, walk] if policy.return_home == "always" else [walk]
 
 
 def _tried(board: Board, order: list[int], level: float, chance: random.Random, way: Way, policy: Policy) -> _Found:
