@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import __name__ as package
 
-HELPERS = ("__main__", "inventory_process", "playbooks", "pools", "peer", "transfers")
+HELPERS = ("__main__", "inventory_process", "peer", "plan_upgrade", "playbooks", "pools", "transfers", "upgrades")
 
 
 def names() -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import fresh_pool, guests, hosts, member_start, memory, power_states, vm_running
+from . import fresh_pool, guests, hosts, member_start, memory, power_states, software, vm_running
 from .modeltypes import NULL
 from .operations import refresh_host
 from .world import scheduled
@@ -21,7 +21,8 @@ if t.TYPE_CHECKING:
     from .world import Machine, World
 
 ANSWER_SENT = 1.0  # virtual seconds until a host that was told to leave does
-BOOT = 120.0  # from power to a toolstack that answers
+BOOT = 120.0  # from power to a toolstack that answers, where the site says nothing else
+BOOT_SECONDS = "boot_seconds"  # in Machine.state
 RESTART = 10.0  # the toolstack alone
 START_UP = 20.0  # from the first answer to an enabled host
 STAYS_DISABLED = "stays_disabled"  # in Machine.state: host.disable without auto_enable
@@ -39,7 +40,12 @@ def restart(machine: Machine, delay: float = ANSWER_SENT) -> None:
 
 def reboot(machine: Machine) -> None:
     """The host is away for as long as a boot takes."""
-    _leave(machine, BOOT)
+    _leave(machine, boot_seconds(machine))
+
+
+def boot_seconds(machine: Machine) -> float:
+    """From power to a toolstack that answers."""
+    return float(machine.state.get(BOOT_SECONDS, BOOT)) + software.boot_takes(machine)
 
 
 def power_off(machine: Machine) -> None:
@@ -56,7 +62,7 @@ def power_on(machine: Machine) -> None:
     """A boot begins, unless the host is on."""
     if machine.power == "off":
         machine.power = "booting"
-        machine.world.after(BOOT, "agent starts", machine=machine.name, rebooted=True)
+        machine.world.after(boot_seconds(machine), "agent starts", machine=machine.name, rebooted=True)
 
 
 @scheduled("agent leaves")
@@ -83,6 +89,8 @@ def agent_starts(world: World, machine: str, rebooted: bool) -> None:
     if not starting.pool.db.exists("host", starting.host_ref):
         starting.power = "off"  # removed from its pool while it was away: only a new installation brings it back
         return
+    if not world.faults.stays_down(machine):
+        software.started(starting, rebooted=rebooted)
     starting.come_up()
     if starting.power != "on":
         return
@@ -94,9 +102,17 @@ def agent_starts(world: World, machine: str, rebooted: bool) -> None:
         say_hello(starting)
         for member in starting.pool.machines:
             if member is not starting and member.power == "on" and not hosts.is_live(member.pool.db, member.host_ref):
-                say_hello(member)
-    elif not starting.emergency:
-        say_hello(starting)
+                _join_in(member)
+    elif starting.pool.coordinator.power == "on":
+        _join_in(starting)
+
+
+def _join_in(member: Machine) -> None:
+    """A member that is newer than its coordinator has to wait for it."""
+    if member.emergency:
+        software.complain(member)
+    else:
+        say_hello(member)
 
 
 def say_hello(machine: Machine) -> None:
@@ -104,6 +120,7 @@ def say_hello(machine: Machine) -> None:
     db = machine.pool.db
     machine.state[STARTING] = True
     db.set("host", machine.host_ref, enabled=False)
+    software.show(machine)
     hosts.set_live(db, machine.host_ref, True, machine.world.clock.iso())
     db.set("host_metrics", db.get("host", machine.host_ref)["metrics"], memory_total=machine.memory)
     refresh_host(db, machine.host_ref)
@@ -127,6 +144,7 @@ def agent_started(world: World, machine: str) -> None:
         db.add_to_map("host", host, "other_config", "boot_time", f"{booted:.0f}.")
         display = db.get("host", host)["display"]
         db.set("host", host, display=AFTER_BOOT.get(display, display), updates_requiring_reboot=[])
+    software.note_upgrade(started.pool)
     _fulfil_guidances(db, host, {"restart_toolstack"} if booted is None else BOOT_FULFILS)
     refresh_host(db, host)
 

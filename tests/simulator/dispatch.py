@@ -8,7 +8,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from . import decode, implicit, sessions, tasks
+from . import decode, host_plugins, implicit, sessions, tasks
 from .behaviours import BEHAVIOURS
 from .errors import Fault, NotSimulated
 from .faults import Cut, Strike
@@ -19,7 +19,8 @@ if t.TYPE_CHECKING:
     from .database import Database
     from .world import Machine, Pool, World
 
-_READING = re.compile(r"(session|event|task)\.|SR\.probe|\w+\.(get_|assert_|compute_|list_)")
+_READING = re.compile(r"(session|event|task)\.|SR\.probe|\w+\.(get_|assert_|compute_|list_|check_|precheck|retrieve_)")
+PLUGIN = "host.call_plugin"
 __all__ = ["Call", "Cut", "Outcome", "dispatch", "run"]
 
 
@@ -67,9 +68,10 @@ class Outcome:
     type: Type
 
 
-def is_changing(method: str) -> bool:
+def is_changing(method: str, arguments: t.Sequence[t.Any] = ()) -> bool:
     """Whether a call belongs into the log of changes (sessions, events, tasks, reads, probes and assertions do not)."""
-    return not _READING.match(method)
+    asked = tuple(arguments[1:3])  # plugin and function
+    return not _READING.match(method) and not (method == PLUGIN and asked in host_plugins.READING)
 
 
 def find(world: World, method: str) -> MessageType:
@@ -140,16 +142,17 @@ def _perform(call: Call, message: MessageType, arguments: list[t.Any], strike: S
         entry["error"] = e.description
         raise
     finally:
-        if is_changing(message.method):
+        if is_changing(message.method, arguments):
             call.world.record_call(entry)
     return value
 
 
 def _strike(call: Call, message: MessageType, arguments: list[t.Any], method: str) -> Strike:
     """What faults do to the call. Raises Cut when it is not to begin at all, which the log tells."""
-    changing = is_changing(message.method)
+    changing = is_changing(message.method, arguments)
+    detail = str(arguments[2]) if message.method == PLUGIN else ""
     try:
-        return call.world.faults.strike(method, changing)
+        return call.world.faults.strike(method, changing, detail)
     except Cut:
         if changing:
             call.world.record_call({**_entry(call, message, arguments), "error": ["CONNECTION_CUT"]})
@@ -162,7 +165,7 @@ def _prepare(machine: Machine, method: str, params: list[t.Any]) -> tuple[Call, 
         raise ConnectionRefusedError(f"{machine.name} is {machine.power}")
     name = method.removeprefix("Async.")
     if machine.emergency and name not in world.schema.emergency:
-        raise Fault("HOST_STILL_BOOTING")
+        raise machine.trouble
     try:
         message = find(world, name)
     except Fault:

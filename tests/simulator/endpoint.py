@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import html
 import json
 import logging
@@ -97,8 +98,9 @@ class Endpoint:
             await protocol.shutdown(max(grace, 0.05))  # 0 would mean no limit
 
     def open(self) -> None:
-        """Listen again."""
-        self.server.later(self.listen())
+        """Listen again; who sees the host back can reach it."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self.server.later(self.listen()).result(GRACE)
 
     def close(self) -> None:
         """Stop listening."""

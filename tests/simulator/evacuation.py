@@ -7,46 +7,20 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import memory, passthrough, vm_operations
 from . import networking as net
+from . import passthrough
 from .errors import Fault
 from .hosts import is_live
 
 if t.TYPE_CHECKING:
     from .database import Database, Record
-    from .dispatch import Call
 
 VERSIONED = ("platform_version", "xapi_build", "xen")
-Plan = dict[str, "str | Fault"]
 
 
 def guests(db: Database, host: str) -> list[str]:
     """VMs on the host, control domains left out."""
     return [vm for vm in db.get("host", host)["resident_VMs"] if not db.get("VM", vm)["is_control_domain"]]
-
-
-def make_plan(call: Call, host: str) -> Plan:
-    """For each guest the host it can go to, or the fault that keeps it here."""
-    db = call.db
-    leaving = guests(db, host)
-    targets = [h for h, record in db.all("host").items() if h != host and record["enabled"] and not is_older(db, h, host)]
-    if not targets:
-        return {vm: Fault("NO_HOSTS_AVAILABLE", vm) for vm in leaving}
-    plan: Plan = {}
-    for vm in leaving:
-        fault = _unprotected(db, vm) or next((f for h in targets if (f := cannot_boot(db, vm, h))), None)
-        fault = _cannot_migrate(call, vm) or fault
-        if fault:
-            plan[vm] = fault
-    free = {h: memory.free(db, h) for h in targets}
-    for vm in sorted((vm for vm in leaving if vm not in plan), key=lambda vm: -memory.need(db, vm)):
-        best = max(free, key=lambda h: free[h])
-        if memory.need(db, vm) > free[best]:
-            plan[vm] = Fault("HOST_NOT_ENOUGH_FREE_MEMORY", vm)
-        else:
-            free[best] -= memory.need(db, vm)
-            plan[vm] = best
-    return plan
 
 
 def as_numbers(text: str) -> list[int]:
@@ -59,19 +33,14 @@ def is_older(db: Database, host: str, than: str) -> bool:
     return older(db.get("host", host)["software_version"], db.get("host", than)["software_version"])
 
 
+def is_newest(db: Database, host: str) -> bool:
+    """Whether no host of the pool has newer software."""
+    return not any(is_older(db, host, other) for other in db.all("host"))
+
+
 def older(left: t.Mapping[str, str], right: t.Mapping[str, str]) -> bool:
     """Whether one software_version is older than another in any of the compared versions."""
     return any(as_numbers(left.get(key, "")) < as_numbers(right.get(key, "")) for key in VERSIONED)
-
-
-def _unprotected(db: Database, vm: str) -> Fault | None:
-    pool = next(iter(db.all("pool").values()))
-    protected = db.get("VM", vm)["ha_restart_priority"] == "restart"
-    return Fault("HOST_EVACUATE_VM_NOT_HA_PROTECTED", vm) if pool["ha_enabled"] and not protected else None
-
-
-def _cannot_migrate(call: Call, vm: str) -> Fault | None:
-    return vm_operations.refusal(call.db, vm, "pool_migrate")
 
 
 def cannot_boot(db: Database, vm: str, host: str, *, with_storage: bool = True, with_features: bool = True) -> Fault | None:

@@ -14,6 +14,7 @@ class Cut(ConnectionResetError):
     """The connection ends without an answer."""
 
 
+BROKEN = "Xenops_interface.Xenopsd_error([S(Internal_error);S(End_of_file)])"  # what a broken stream looks like
 KINDS = ("fail", "slow", "cut-before", "cut-after")
 
 
@@ -28,9 +29,10 @@ class Trigger:
     seconds: float = 0.0
     seen: int = 0
 
-    def hit(self, method: str, changing: bool) -> bool:
-        """Counts the call; True at the n-th."""
-        if changing if self.method is None else self.method in (method, method.removeprefix("Async.")):
+    def hit(self, method: str, changing: bool, detail: str = "") -> bool:
+        """Counts the call; True at the n-th. ``host.call_plugin:update`` stands for calls of that function of a plugin."""
+        plain = method.removeprefix("Async.")
+        if changing if self.method is None else self.method in (method, plain, f"{plain}:{detail}"):
             self.seen += 1
             return self.seen == self.nth
         return False
@@ -54,6 +56,9 @@ class Faults:
     def __init__(self) -> None:
         self.triggers: list[Trigger] = []
         self.absent: set[str] = set()  # machines that don't come back
+        self.migrations: list[Trigger] = []  # method stands for the uuid of a VM
+        self.unplugged: set[str] = set()  # machines whose next start leaves their storage unplugged
+        self.slow_boots: dict[str, float] = {}  # machine -> seconds more that its next boot takes
         self.transfers: list[tuple[str, int]] = []  # HTTP path, and the bytes after which its next transfer is cut
 
     def add(self, kind: str, method: str | None, *, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> None:
@@ -98,9 +103,34 @@ class Faults:
         self.transfers.remove(found)
         return found[1]
 
+    def fail_migration(self, code: str, *params: str, vm: str = "", nth: int = 1) -> None:
+        """The n-th live migration from now (of the VM with that uuid) breaks in the middle; the guest goes on where it was.
+
+        VM_MIGRATE_FAILED without parameters gets those xapi would give it, other codes the VM's reference.
+        """
+        self.migrations.append(Trigger("migration", vm or None, nth, [code, *params]))
+
+    def migration_fault(self, uuid: str, *names: str) -> Fault | None:
+        """What is to break this migration; names are the references of VM, source and target."""
+        fired = [trigger for trigger in self.migrations if trigger.hit(uuid, changing=True)]
+        self.migrations = [trigger for trigger in self.migrations if trigger not in fired]
+        if not fired:
+            return None
+        code, *params = fired[0].error
+        usual = (*names, BROKEN) if code == "VM_MIGRATE_FAILED" else names[:1]
+        return Fault(code, *(params or usual))
+
+    def leave_unplugged(self, machine: str) -> None:
+        """The host's next start ends without its storage: no PBD is plugged."""
+        self.unplugged.add(machine)
+
     def keep_down(self, machine: str) -> None:
         """The host does not come back from its next reboot or power-on."""
         self.absent.add(machine)
+
+    def slow_boot(self, machine: str, seconds: float) -> None:
+        """The host's next boot takes that many virtual seconds more."""
+        self.slow_boots[machine] = seconds
 
     def stays_down(self, machine: str) -> bool:
         """Whether that was asked for."""
@@ -108,18 +138,24 @@ class Faults:
 
     def listed(self) -> list[str]:
         """What is still to happen, in words."""
+        breaks = [f"migration {m.nth - m.seen} from now of {m.method or 'any VM'}: {' '.join(m.error)}" for m in self.migrations]
+        breaks += [f"the next boot of {name} takes {seconds:g} s more" for name, seconds in self.slow_boots.items()]
+        breaks += [f"the next start of {name} leaves its storage unplugged" for name in sorted(self.unplugged)]
         cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
-        return [*map(str, self.triggers), *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
+        return [*map(str, self.triggers), *breaks, *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
 
     def clear(self) -> None:
         """Nothing goes wrong any more; hosts that stayed away may be powered on again."""
         self.triggers.clear()
+        self.migrations.clear()
+        self.slow_boots.clear()
+        self.unplugged.clear()
         self.transfers.clear()
         self.absent.clear()
 
-    def strike(self, method: str, changing: bool) -> Strike:
+    def strike(self, method: str, changing: bool, detail: str = "") -> Strike:
         """What happens to this call; method with its Async. if it has one. Raises Cut when it is not to begin at all."""
-        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing)]
+        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing, detail)]
         self.triggers = [trigger for trigger in self.triggers if trigger not in fired]
         kinds = {trigger.kind for trigger in fired}
         if "cut-before" in kinds:

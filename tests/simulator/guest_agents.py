@@ -8,6 +8,7 @@ Where the site says ``guests: {agent: true}`` every VM that has something to boo
 * ``vm-data/sim-agent``: the address of the first card; ``none``: there are no tools
 * ``vm-data/sim-boot``: seconds until the tools answer
 * ``vm-data/sim-shutdown``: seconds the guest needs to shut down; ``ignore``: it never does
+* ``vm-data/sim-suspend``: seconds until the guest is ready to be suspended or to move; ``ignore``: it never is
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from .guest_systems import os_version
 
 if t.TYPE_CHECKING:
     from .database import Database, Record
+    from .dispatch import Call
     from .world import Pool, World
 
 NONE, IGNORE = "none", "ignore"
-BOOT, SHUTDOWN = "vm-data/sim-boot", "vm-data/sim-shutdown"
+BOOT, SHUTDOWN, SUSPEND = "vm-data/sim-boot", "vm-data/sim-shutdown", "vm-data/sim-suspend"
 USUAL_SHUTDOWN = 5.0
 ACKNOWLEDGE = 60.0  # seconds a guest has to say that it heard (xapi.conf: domain_shutdown_ack_timeout)
 LONGEST_SHUTDOWN = 1200.0  # seconds until nobody waits any more (domain_shutdown_total_timeout)
@@ -160,6 +162,17 @@ def _ipv6(vif: Record) -> str:
     octets = [int(part, 16) for part in vif["MAC"].split(":")]
     parts = [octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]]
     return str(ipaddress.IPv6Address("fe80::") + int.from_bytes(bytes(parts), "big"))
+
+
+# moving --------------------------------------------------------------------------------------------------------------
+def hear(call: Call, vm: str) -> None:
+    """A guest that is to be suspended or moved gets ready. Raises VM_FAILED_SUSPEND_ACKNOWLEDGMENT [vm]."""
+    given = call.db.get("VM", vm)["xenstore_data"].get(SUSPEND, "")
+    if given == IGNORE:
+        call.sleep(ACKNOWLEDGE)
+        raise Fault("VM_FAILED_SUSPEND_ACKNOWLEDGMENT", vm)
+    if given:
+        call.sleep(float(given))
 
 
 # leaving -------------------------------------------------------------------------------------------------------------

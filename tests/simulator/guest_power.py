@@ -45,16 +45,21 @@ def machine(call: Call, host: str) -> Machine:
     return hosts.at_host(call, host)
 
 
-def wait(call: Call, seconds: float, *, start: float = 0.0, share: float = 1.0, sharing: t.Callable[[], int] = lambda: 1) -> None:
-    """Time passes in steps that tell how far the task is; ``sharing``: among how many it is divided. Raises TASK_CANCELLED."""
+def wait(call: Call, seconds: float, *, start: float = 0.0, share: float = 1.0) -> None:
+    """Time passes in steps that tell how far the task is. Raises TASK_CANCELLED."""
     for step in range(1, STEPS + 1):
-        call.sleep(seconds / STEPS * sharing())
+        call.sleep(seconds / STEPS)
         call.progress(start + share * step / STEPS)
+
+
+def image_size(db: Database, vm: str) -> float:
+    """Bytes of the guest's memory; never so few that they take no time."""
+    return max(float(IMAGE_SPEED), float(db.get("VM", vm)["memory_dynamic_max"]))
 
 
 def image_seconds(db: Database, vm: str) -> float:
     """How long the guest's memory takes to be copied."""
-    return max(1.0, float(db.get("VM", vm)["memory_dynamic_max"]) / IMAGE_SPEED)
+    return image_size(db, vm) / IMAGE_SPEED
 
 
 @contextlib.contextmanager
@@ -159,6 +164,7 @@ def sleep_to_disk(call: Call, vm: str, task: str) -> None:
     call.db.set("VM", vm, suspend_VDI=image)
     try:
         with same_domain(call, vm, task):
+            guest_agents.hear(call, vm)
             wait(call, image_seconds(call.db, vm))
     except Fault:
         drop_image(call, vm)

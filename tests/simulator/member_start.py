@@ -117,8 +117,12 @@ def _copy_tunnels(call: Call, machine: Machine) -> None:
 # storage -------------------------------------------------------------------------------------------------------------
 def _plug_pbds(machine: Machine) -> None:
     db, failed = machine.pool.db, False
+    broken = machine.name in machine.world.faults.unplugged
+    machine.world.faults.unplugged.discard(machine.name)
     for pbd in storage_attach.pbds_of(machine):
         try:
+            if broken:
+                raise Fault("SR_BACKEND_FAILURE_73", "", "NFS mount error", "")
             storage_attach.attach(machine, pbd)
         except Fault:
             failed = True

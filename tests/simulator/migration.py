@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
-import weakref
-from collections import Counter
 
-from . import evacuation, guest_power, operations, placement, power_states
+from . import evacuation, guest_agents, guest_power, operations, placement, power_states
 from . import networking as net
 from .errors import Fault
 from .modeltypes import NULL
 
 if t.TYPE_CHECKING:
     from .dispatch import Call
-    from .world import World
+
+HALFWAY, ALMOST = 0.5, 0.99
 
 
 def check_network(call: Call, network: str, host: str) -> None:
@@ -59,18 +57,16 @@ def check(call: Call, vm: str, host: str, options: t.Mapping[str, str]) -> None:
         check_network(call, network, host)
 
 
-_leaving: weakref.WeakKeyDictionary[World, Counter[str]] = weakref.WeakKeyDictionary()  # migrations that leave each host
+def _watch(call: Call, vm: str, source: str, host: str) -> t.Callable[[float], None]:
+    """Tells the task how far it is; a migration that is to fail does in the middle."""
+    doom = call.world.faults.migration_fault(call.db.get("VM", vm)["uuid"], vm, source, host)
 
+    def watch(fraction: float) -> None:
+        if doom and fraction >= HALFWAY:
+            raise doom
+        call.progress(min(fraction, ALMOST))
 
-@contextlib.contextmanager
-def lane(call: Call, host: str) -> t.Iterator[t.Callable[[], int]]:
-    """Counts a migration among those of its host; gives how many share the wire now."""
-    busy = _leaving.setdefault(call.world, Counter())
-    busy[host] += 1
-    try:
-        yield lambda: busy[host]
-    finally:
-        busy[host] -= 1
+    return watch
 
 
 def relocate(call: Call, vm: str, host: str, task: str) -> None:
@@ -79,8 +75,9 @@ def relocate(call: Call, vm: str, host: str, task: str) -> None:
         for vif in call.db.get("VM", vm)["VIFs"]:
             guest_power.attach_network(call.db, found, call.db.get("VIF", vif)["network"])
         source = call.db.get("VM", vm)["resident_on"]
-        with guest_power.same_domain(call, vm, task), lane(call, source) as sharing:
-            guest_power.wait(call, guest_power.image_seconds(call.db, vm), sharing=sharing)
+        with guest_power.same_domain(call, vm, task):
+            guest_agents.hear(call, vm)
+            call.world.traffic.send(source, host, guest_power.image_size(call.db, vm), _watch(call, vm, source, host))
         guest_power.refuse_down(found)
         power_states.to_host(found, vm)
     text = f"migrated from {guest_power.on_host(call, source)} to {guest_power.on_host(call, host)}"

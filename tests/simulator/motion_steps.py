@@ -14,7 +14,6 @@ from .behaviours.vdi import driver
 from .behaviours.vdi_copy import BYTES_PER_SECOND
 from .disks import access
 from .errors import Fault
-from .migration import lane
 from .modeltypes import NULL
 from .motion import family, network_for, visible
 from .vm_operations import LIVE
@@ -45,7 +44,7 @@ class Journey:
 
     def run(self, task: str) -> str:
         """The VM at its target."""
-        with lane(self.call, self.source) as sharing:
+        with self.call.world.traffic.lane(self.source) as sharing:
             try:
                 for vdi in sorted(self.moved, key=lambda vdi: not self.db.get("VDI", vdi)["is_a_snapshot"]):
                     with vdi_operations.running(self.call, vdi, "mirror", force=True):

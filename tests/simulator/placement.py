@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import evacuation, memory
+from . import evacuation, memory, operations
 from .errors import Fault
 from .modeltypes import NULL
 
@@ -69,6 +69,13 @@ def possible_hosts(db: Database, vm: str, *, with_memory: bool = True) -> list[s
     return [host for host in db.all("host") if refusal(db, vm, host, with_memory=with_memory) is None]
 
 
+def _welcomes(db: Database, host: str) -> bool:
+    """Whether the host may be chosen for a new guest: not while it is emptied, nor during an upgrade while others are newer."""
+    if "evacuate" in db.get("host", host)["current_operations"].values():
+        return False
+    return not operations.upgrading(db) or evacuation.is_newest(db, host)
+
+
 def neighbours(db: Database, vm: str, host: str) -> int:
     """How many VMs of its anti-affinity groups the host has already."""
     groups = [db.get("VM_group", group) for group in db.get("VM", vm)["groups"] if db.exists("VM_group", group)]
@@ -84,7 +91,7 @@ def choose(db: Database, vm: str) -> str:
     fault = wrong_parameters(db, vm)
     if fault:
         raise fault
-    fitting = possible_hosts(db, vm)
+    fitting = [host for host in possible_hosts(db, vm) if _welcomes(db, host)]
     if not fitting:
         if len(db.all("host")) == 1:
             raise refusal(db, vm, next(iter(db.all("host")))) or Fault("NO_HOSTS_AVAILABLE")

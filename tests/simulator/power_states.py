@@ -23,6 +23,11 @@ def _drop_guidances(db: Database, vm: str, done: t.Collection[str]) -> None:
     db.set("VM", vm, **{field: [g for g in record[field] if g not in done] for field in GUIDANCES})
 
 
+def renewed(db: Database, vm: str) -> None:
+    """A new domain fulfils what updates asked of the VM."""
+    _drop_guidances(db, vm, OF_THE_DOMAIN)
+
+
 def detach(db: Database, vm: str) -> None:
     """No device is in use any more."""
     record = db.get("VM", vm)

@@ -195,6 +195,12 @@ class Simulation:
                 faults.clear()
             elif kind == "cut-transfer":
                 faults.cut_transfer(method or "", size)
+            elif kind == "unplugged":
+                faults.leave_unplugged(self._known_host(method))
+            elif kind == "late":
+                faults.slow_boot(self._known_host(method), seconds)
+            elif kind == "migration":
+                faults.fail_migration(*error, vm=method or "", nth=nth)
             elif kind == "stays-down":
                 faults.keep_down(self._known_host(method))
             else:
@@ -208,6 +214,6 @@ class Simulation:
 
     def _known_method(self, name: str | None) -> str | None:
         cls, _dot, message = (name or "").removeprefix("Async.").partition(".")
-        if name and schema.load().message(cls, message) is None:
+        if name and schema.load().message(cls, message.partition(":")[0]) is None:
             raise Refusal(f"no message {name} in the data model")
         return name

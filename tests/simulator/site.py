@@ -16,12 +16,17 @@ from pathlib import Path
 
 import yaml
 
-from . import fresh, releases
+from . import fresh, releases, seeding, software
 from .guest_agents import Guests
 from .site_devices import Devices, devices
 from .site_reader import Reader, SiteError
+from .site_seed import Seed, seeds
 from .site_storage import local_places, server
+from .site_updates import catalogue
+from .site_updates import motion as site_motion
 from .storage import Place, Server, Storage
+from .traffic import Motion
+from .updates import Catalogue
 from .world import Machine, Nic, Pool, World
 
 SITES = Path(__file__).parent / "sites"
@@ -70,6 +75,8 @@ class HostSite:
     places: tuple[Place, ...] = ()
     pool: str = ""
     devices: Devices = field(default_factory=dict)
+    boot_seconds: int = 120
+    stays_down: bool = False
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -90,6 +97,9 @@ class Site:
     shared: tuple[Place, ...] = ()
     joined: bool = False
     guests: Guests = field(default_factory=Guests)
+    updates: Catalogue = field(default_factory=Catalogue)
+    motion: Motion = field(default_factory=Motion)
+    seed: Seed = field(default_factory=Seed)
 
     def storage(self) -> Storage:
         """The storage as the site describes it, nothing written to it yet."""
@@ -133,9 +143,10 @@ def parse(value: object) -> Site:
     shared = reader.each("linstor", lambda r: Place("linstor", r.text("group"), r.size("size", "1TiB")))
     joined = reader.flag("joined", False)
     guests = reader.inside("guests", _guests)
+    updates, motion, seed = reader.inside("updates", catalogue), reader.inside("motion", site_motion), reader.inside("seed", seeds)
     reader.done()
     _check_unique(hosts)
-    return Site(tuple(hosts), release, username, password, segments, tuple(servers), tuple(shared), joined, guests)
+    return Site(tuple(hosts), release, username, password, segments, tuple(servers), tuple(shared), joined, guests, updates, motion, seed)
 
 
 def _guests(r: Reader) -> Guests:
@@ -180,7 +191,7 @@ def _host(r: Reader, common: _Common) -> HostSite:
         builtin_storage=r.flag("builtin_storage", True), hypervisor=r.flag("hypervisor", True), iscsi_iqn=initiator,
         drivers=_names(r, "drivers") or common.drivers,
         templates=_names(r, "templates") or common.templates, places=tuple(local_places(r)), pool=r.text("pool", ""),
-        devices=devices(r),
+        devices=devices(r), boot_seconds=r.number("boot_seconds", 120), stays_down=r.flag("stays_down", False),
     )  # fmt: skip
 
 
@@ -240,21 +251,27 @@ def _storage_of(host: HostSite, chosen: dict[str, t.Any]) -> str:
 # building ------------------------------------------------------------------------------------------------------------
 def build(site: Site, *, speed: float = 1.0) -> World:
     """The world of a site, every host freshly installed."""
-    world = World(speed=speed, release=releases.release(site.release).get("model"), username=site.username, password=site.password)
+    world = World(speed=speed, release=releases.release(site.hosts[0].release).get("model"), username=site.username, password=site.password)
     world.segments = list(site.segments)
     world.guests = site.guests
     world.storage = site.storage()
+    world.updates, world.traffic.motion = copy.deepcopy(site.updates), site.motion
     pools: dict[str, Pool] = {}
     for host in site.hosts:
         name = host.pool or ("every host's" if site.joined else f"{host.name}'s own")
         machine = _machine(world, host, pools.get(name) or world.new_pool())
         world.machines[machine.name] = machine
+        if host.stays_down:
+            world.faults.keep_down(machine.name)
         if name in pools:
             fresh.add_member(machine)
         else:
             fresh.install(machine)
             machine.pool.db.set("pool", machine.pool.pool_ref, name_label=host.pool)
         pools[name] = machine.pool
+    seeding.sow(world, site.seed)
+    for pool in world.pools:
+        software.note_upgrade(pool)
     return world
 
 
@@ -263,7 +280,7 @@ def _machine(world: World, host: HostSite, pool: Pool) -> Machine:
         "management": {"netmask": str(host.network.netmask), "gateway": host.gateway or str(host.network.network_address + 1)},
         "iscsi_iqn": host.iscsi_iqn, "pci": {n.device: n.pci for n in host.nics if n.pci}, "builtin_storage": host.builtin_storage,
         "no_hypervisor": not host.hypervisor, "devices": host.devices,
-        "attached": [n.device for n in host.nics if n.attached],
+        "attached": [n.device for n in host.nics if n.attached], "boot_seconds": host.boot_seconds,
     }  # fmt: skip
     product = releases.release(host.release)
     product.update({key: list(value) for key, value in (("drivers", host.drivers), ("templates", host.templates)) if value is not None})

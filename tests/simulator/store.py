@@ -24,6 +24,8 @@ from .disks.shelf import DISKS
 from .guest_agents import Guests
 from .modeltypes import NULL
 from .storage import Storage
+from .traffic import Motion
+from .updates import BUSY, restore
 from .world import Machine, Nic, Pool, World
 
 FLEETING = frozenset({"session", "task", "event"})  # xen-api: PersistNothing
@@ -137,6 +139,8 @@ class Store:
         world.clock = Clock(kept["speed"], world.lock, start=max(kept["now"], world.clock.now()))
         world.segments = kept["segments"]
         world.guests = Guests(**kept["guests"])
+        world.traffic.motion = Motion(**kept.get("motion", {}))
+        world.updates = restore(kept["updates"]) if "updates" in kept else world.updates
         world.faults.absent.update(kept["absent"])
         world.storage = Storage.restore(parts["storage"])
         pools = {name: self._load_pool(world, name, generation) for name, generation in kept["pools"].items()}
@@ -169,7 +173,8 @@ def _world(world: World) -> dict[str, t.Any]:
     ]
     return {
         "speed": world.clock.speed, "now": world.clock.now(), "release": world.release, "credentials": world.credentials,
-        "segments": world.segments, "guests": world.guests._asdict(), "agenda": world.agenda, "absent": sorted(world.faults.absent),
+        "segments": world.segments, "guests": world.guests._asdict(), "motion": world.traffic.motion._asdict(),
+        "updates": world.updates.dump(), "agenda": world.agenda, "absent": sorted(world.faults.absent),
         "machines": machines,
         "pools": {pool.name: pool.db.generation for pool in world.pools},
     }  # fmt: skip
@@ -177,6 +182,7 @@ def _world(world: World) -> dict[str, t.Any]:
 
 def _machine(world: World, saved: dict[str, t.Any], pools: dict[str, Pool]) -> Machine:
     nics = [Nic(**nic) for nic in saved["nics"]]
+    saved["state"].pop(BUSY, None)  # whoever did it is gone
     return Machine(world, pool=pools[saved["pool"]], nics=nics, **{name: saved[name] for name in _MACHINE})
 
 

@@ -10,15 +10,18 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import behaviours, invariants, snapshot_schedules
+from . import behaviours, invariants, snapshot_schedules, software
 from .agenda import ACTIONS, Agenda, scheduled
 from .clock import Clock
 from .database import Database, Record
 from .disks.shelf import Shelf
+from .errors import Fault
 from .faults import Faults
 from .guest_agents import Guests
 from .schema import Schema, load
 from .storage import Storage
+from .traffic import Traffic
+from .updates import Catalogue
 
 if t.TYPE_CHECKING:
     from .store import Store
@@ -110,10 +113,17 @@ class Machine:
 
     @property
     def emergency(self) -> bool:
-        """A member that started while its coordinator was away, and has not seen it since."""
-        if self.state.get("emergency") and (self.is_coordinator or self.pool.coordinator.power == "on"):
+        """A member that started while its coordinator was away and has not seen it since, or is newer than it."""
+        if self.state.get("emergency") and (self.is_coordinator or (self.pool.coordinator.power == "on" and not software.too_new(self))):
             del self.state["emergency"]
         return bool(self.state.get("emergency"))
+
+    @property
+    def trouble(self) -> Fault:
+        """What it answers to all but emergency calls meanwhile."""
+        if self.pool.coordinator.power == "on" and software.too_new(self):
+            return Fault("HOST_XAPI_VERSION_HIGHER_THAN_COORDINATOR", self.product["software_version"].get("xapi_build", ""))
+        return Fault("HOST_STILL_BOOTING")
 
     def host_record(self) -> Record:
         """Its host object, read only."""
@@ -136,7 +146,7 @@ class Machine:
             self.power = "off"
             return
         self.power = "on"
-        if not self.is_coordinator and self.pool.coordinator.power != "on":
+        if not self.is_coordinator and (self.pool.coordinator.power != "on" or software.too_new(self)):
             self.state["emergency"] = True
         if self.endpoint:
             self.endpoint.open()
@@ -160,6 +170,8 @@ class World:
         self.storage = Storage()  # servers and what was written to them; kept as its dump()
         self.shelf = Shelf(lambda: self.folder)  # what is on the disks
         self.faults = Faults()
+        self.updates = Catalogue()  # what hosts could be brought up to
+        self.traffic = Traffic(self)  # guests on their way
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.store: Store | None = None
         self._agenda = Agenda(self)
@@ -202,7 +214,7 @@ class World:
         """Real seconds pass; the lock is free meanwhile."""
         threading.Condition(self.lock).wait(seconds)
 
-    def show_release(self, release: str) -> None:
+    def show_release(self, release: str | None) -> None:
         """Classes, fields and messages newer than that release of the data model are hidden. LookupError for an unknown one."""
         self.schema = load(release)
         self.release = release
@@ -231,6 +243,7 @@ class World:
         with self.lock:
             self.clock.set_speed(speed)
             self._agenda.wake()
+            self.traffic.wake()
             if speed and any(pool.db.all("VMSS") for pool in self.pools):
                 snapshot_schedules.arm(self)
 

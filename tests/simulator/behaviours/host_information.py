@@ -9,6 +9,7 @@ import typing as t
 import zoneinfo
 from datetime import datetime
 
+from .. import host_plugins
 from ..errors import Fault, NotSimulated
 from ..hosts import at_host
 from . import message
@@ -73,9 +74,8 @@ def refresh_pack_info(call: Call, host: str) -> None:
 
 @message("host.call_plugin")
 def call_plugin(call: Call, host: str, plugin: str, fn: str, args: dict[str, str]) -> str:
-    """No plugin is installed."""
-    at_host(call, host)
-    raise Fault("XENAPI_MISSING_PLUGIN", plugin)
+    """What the plugin answers. Raises XENAPI_MISSING_PLUGIN [plugin], UNKNOWN_XENAPI_PLUGIN_FUNCTION [function], what it fails with."""
+    return host_plugins.call(call, at_host(call, host), plugin, fn, args)
 
 
 @message("host.has_extension")

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 def _assert_can_boot(call: Call, vm: str, host: str) -> None:
     """Raises why the VM can't start on the host that was asked for."""
     record = call.db.get("host", host)
-    if upgrading(call.db) and any(evacuation.is_older(call.db, host, other) for other in call.db.all("host")):
+    if upgrading(call.db) and not evacuation.is_newest(call.db, host):
         raise Fault("NOT_SUPPORTED_DURING_UPGRADE")
     if "evacuate" in record["current_operations"].values():
         raise Fault("HOST_EVACUATE_IN_PROGRESS", host)
@@ -113,6 +113,7 @@ def _reboot(call: Call, vm: str) -> None:
     found = guest_power.machine(call, call.db.get("VM", vm)["resident_on"])
     guests.started(found, vm)
     power_states.to_domain(found, vm)
+    power_states.renewed(call.db, vm)
     power_states.to_running(call.world, call.db, vm)
 
 

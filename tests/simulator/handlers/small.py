@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from .. import repository_updates
 from . import ROUTES, Exchange, Refused, Reply, handler
 
 # method, path, lowest role; not simulated unless another file registers them (xen-api: ocaml/idl/datamodel.ml, http_actions)
@@ -42,13 +43,15 @@ def services(exchange: Exchange) -> Reply:
 
 @handler("GET", "/updates", "pool-operator")
 def updates(exchange: Exchange) -> Reply:
-    """400 for hosts nobody knows, 404 while no repository is enabled; with one it is not simulated."""
+    """400 for hosts nobody knows, 404 while no repository is enabled and synchronised."""
     refs = [ref for ref in exchange.query.get("host_refs", "").split(";") if ref]
     if not refs or not all(exchange.db.exists("host", ref) for ref in refs):
         raise Refused(400)
-    if not exchange.machine.pool.pool["repositories"]:
-        raise Refused(404)
-    return not_simulated(exchange)
+    pool = exchange.machine.pool
+    with exchange.world.lock:
+        if not pool.pool["repositories"] or not repository_updates.synced_hash(pool):
+            raise Refused(404)
+        return Reply(body=json.dumps(repository_updates.described(pool, refs)).encode(), headers={"Content-Type": "application/json"})
 
 
 def not_simulated(exchange: Exchange) -> Reply:

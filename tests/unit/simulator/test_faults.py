@@ -109,5 +109,10 @@ def test_what_is_still_to_come_can_be_told(faults: Faults) -> None:
         "call 3 from now of VLAN.create: fails with X y",
         "call 2 from now of any changing method: cut-after",
     ]
+    faults.fail_migration("VM_MIGRATE_FAILED", nth=2)
+    faults.slow_boot("xcp01", 90)
+    assert faults.listed()[2:] == ["migration 2 from now of any VM: VM_MIGRATE_FAILED", "the next boot of xcp01 takes 90 s more"]
+    faults.clear()
+    assert faults.listed() == []
     with pytest.raises(LookupError, match="no fault dance"):
         faults.add("dance", None)

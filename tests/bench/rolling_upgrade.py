@@ -1,0 +1,134 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rolling upgrades of pools of 3 to 32 hosts: our plans, what others do, and the least that is possible, side by side, by family.
+
+gib_over_bound, moves_over_bound: the mean over what the strategy solved; gib_worst: of one instance (gib_worst_hole: with what has to make
+way for VMs that fit nowhere as part of the bound). Those that bring VMs back are held against twice what is on the hosts.
+minutes: the mean over what all of them solved. away: the share of VMs that are not home, for those that bring them back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from ansible_collections.domzero.xen.plugins.module_utils.planner import bound
+from ansible_collections.domzero.xen.plugins.module_utils.planner.board import Board
+from ansible_collections.domzero.xen.plugins.module_utils.planner.clock import Limits, course
+from ansible_collections.domzero.xen.plugins.module_utils.planner.model import Bound, NoPlan, Pool
+from ansible_collections.domzero.xen.plugins.module_utils.planner.stages import stages
+from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan
+
+from .upgrades.checker import Outcome, check
+from .upgrades.formats import policy_of, pool_of, speed_of, written
+from .upgrades.instances import FAMILIES, Instance, instance, loads
+from .upgrades.peers import PEERS, GivesUp, Stages
+
+HOSTS, VMS, SEEDS = (3, 8, 16, 32), (10, 30), (1,)
+OURS = {"ours_k1": ("moves", 1), "ours_k4": ("moves", 4), "ours_home_k1": ("home", 1), "ours_home_k4": ("home", 4)}
+BACK = ("xc_update", "xo_rpu", "ours_home_k1", "ours_home_k4")  # those that bring VMs back
+
+
+@dataclass
+class Solved:
+    outcome: Outcome
+    minutes: float
+    staged: float  # minutes with a barrier between stages
+
+
+@dataclass
+class Case:
+    """An instance, and what became of it, by strategy."""
+
+    bounds: dict[bool, Bound]  # by whether VMs come back
+    vms: int
+    solved: dict[str, Solved] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+
+def measure() -> t.Iterator[dict[str, t.Any]]:
+    """One line for each family, and one for each number of hosts."""
+    by_hosts: dict[int, list[Case]] = defaultdict(list)
+    for family in FAMILIES:
+        cases = []
+        for hosts, vms, seed in itertools.product(HOSTS, VMS, SEEDS):
+            for load in loads(hosts):
+                case = played(instance(family, hosts, vms, load, seed))
+                cases.append(case)
+                by_hosts[hosts].append(case)
+        yield {"family": family, **summary(cases)}
+    for hosts, cases in by_hosts.items():
+        yield {"hosts": hosts, **summary(cases)}
+
+
+def played(given: Instance) -> Case:
+    pool = pool_of(given)
+    board = Board(pool)
+    todo = list(board.hosts())
+    case = Case({home: bound.least(board, todo, home=home) for home in (False, True)}, len(pool.vms))
+    for name, (goal, down) in OURS.items():
+        began = time.process_time()
+        try:
+            actions = plan(pool, policy_of(given, goal, down)).actions
+        except NoPlan:
+            continue
+        finally:
+            case.cpu[name] = time.process_time() - began
+        outcome = check(given, written([actions]))
+        both = [actions], stages(pool, actions, down, overlap=False)
+        minutes = [course(pool, apart, speed_of(given), Limits(down)).minutes for apart in both]
+        case.solved[name] = Solved(outcome, *minutes)
+    for name, peer in PEERS.items():
+        try:
+            their = peer(pool)
+        except GivesUp:
+            continue
+        case.solved[name] = Solved(check(given, written(their.actions), hard=False), *[lasts(pool, their, given)] * 2)
+    return case
+
+
+def lasts(pool: Pool, their: Stages, given: Instance) -> float:
+    return course(pool, their.actions, speed_of(given), [Limits(1, limit) for limit in their.limits]).minutes
+
+
+def summary(cases: list[Case]) -> dict[str, t.Any]:
+    common = [case for case in cases if len(case.solved) == len(OURS) + len(PEERS)]
+    out: dict[str, t.Any] = {
+        "instances": len(cases),
+        "feasible_by_any": sum(bool(case.solved) for case in cases),
+        "solved_by_all": len(common),
+    }
+    for name in [*OURS, *PEERS]:
+        out[name] = _row(name, [case for case in cases if name in case.solved], common)
+    return out
+
+
+def _row(name: str, solved: list[Case], common: list[Case]) -> dict[str, t.Any]:
+    back = name in BACK
+    least = [(case.solved[name].outcome, case.bounds[back]) for case in solved]
+    gib = [outcome.moved / (bound.memory - bound.hole) for outcome, bound in least]
+    row: dict[str, t.Any] = {
+        "solved": len(solved),
+        "gib_over_bound": round(_mean(gib), 4),
+        "gib_worst": round(max(gib, default=0), 4),
+        "gib_worst_hole": round(max((outcome.moved / bound.memory for outcome, bound in least), default=0), 4),
+        "moves_over_bound": round(_mean([outcome.moves / bound.moves for outcome, bound in least]), 4),
+        "most_moved": max((outcome.most for outcome, _bound in least), default=0),
+        "minutes": round(_mean([case.solved[name].minutes for case in common]), 1),
+    }
+    if back:
+        row["away"] = round(_mean([len(case.solved[name].outcome.away) / case.vms for case in solved]), 4)
+    if name in OURS:
+        row["minutes_in_stages"] = round(_mean([case.solved[name].staged for case in common]), 1)
+        both = [(case.solved[name], case.solved["xo_rpu"].minutes) for case in common]
+        row["of_xo_minutes_worst"] = round(max((ours.minutes / xo for ours, xo in both), default=0), 3)
+        row["of_xo_minutes_worst_in_stages"] = round(max((ours.staged / xo for ours, xo in both), default=0), 3)
+        row["plan_seconds_worst"] = round(max((case.cpu[name] for case in solved), default=0), 2)
+    return row
+
+
+def _mean(values: t.Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
