@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.planner.clock import Limits, Speed, course
+from ansible_collections.domzero.xen.plugins.module_utils.planner.evacuation import evacuation
 from ansible_collections.domzero.xen.plugins.module_utils.planner.model import Action, Host, NoPlan, Plan, Policy, Pool, Vm, version_of
 from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan
 
@@ -181,6 +182,23 @@ def test_vms_change_places_where_no_room_is_left_in_one_piece() -> None:
     found = plan(given, Policy())
     assert found.waves[0] == ["a"]
     assert set(ends(given, found)) == {vm.id for vm in given.vms}
+
+
+def test_one_host_is_emptied_and_others_make_room_for_that() -> None:
+    given = pool(10, {"a": [2], "b": [8], "c": [3, 2]})
+    found = evacuation(given, "b", Policy())
+    assert moves(found) == [("b0", "a")]
+    full = pool(10, {"a": [3], "b": [8], "c": [3, 2]})
+    assert moves(evacuation(full, "b", Policy())) == [("a0", "c"), ("b0", "a")]
+    assert {action.op for action in found.actions} == {"migrate"}
+    assert "b" not in ends(given, found).values()
+    newer = pool(10, {"a": [2], "b": [2], "c": []}, a={"version": NEW}, b={"version": NEW})
+    assert moves(evacuation(newer, "b", Policy())) == [("b0", "a")]
+    fixed = pool(10, {"a": [], "b": [2]}, ties={"b0": FIXED})
+    assert evacuation(fixed, "b", Policy(unmovable="suspend")).actions == [Action("stop", "b", "b0")]
+    for unmovable in ("fail", "skip_host"):
+        with pytest.raises(NoPlan, match="b0"):
+            evacuation(fixed, "b", Policy(unmovable=unmovable))
 
 
 @pytest.mark.parametrize(("older", "newer"), [("8.2.1", "8.10.0"), ("8.2", "8.2.1"), (1, 2), ("7.6.0", "8.2.1-xcpng")])
