@@ -27,6 +27,7 @@ from .scope import scope
 from .straightening import straightened
 
 SMALL = 16  # VMs: pools that are searched for a plan that is cheaper still
+MOST_MOVES = 60_000  # on the board, for a better plan than the one there is
 EFFORT = 2_000_000  # VMs times hosts times attempts: bounds what is spent on better plans
 Way = t.Callable[[Board, t.Sequence[int], float, int, random.Random], Waves]
 
@@ -96,6 +97,8 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
     for number, (order, level) in enumerate(attempts(board, todo)):
         beyond = number - len(LEVELS) * USUAL
         if beyond >= 0 and (best is None or best.moved <= least.memory or beyond >= patience):
+            break
+        if best is not None and board.work > MOST_MOVES:
             break
         for way in _ways(policy):
             if best is not None and best.moved <= least.memory and way is not _ways(policy)[0]:
@@ -195,7 +198,7 @@ def _cost(board: Board, todo: t.Sequence[int], waves: Waves, policy: Policy) -> 
     uneven = max(0.0, max(shares) / mean - LEVEL) if mean else 0.0
     often = max(0, max(board.times, default=0) - 2)
     hurry = 2.0 if policy.max_hosts_down > 1 else 0.1
-    return 10 * board.moved() / must + 0.5 * often + hurry * len(waves) / max(1, len(todo)) + 0.3 * uneven
+    return 40 * board.moved() / must + 2 * often + hurry * len(waves) / max(1, len(todo)) + 0.3 * uneven
 
 
 def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -> Plan:

@@ -76,7 +76,7 @@ def checked(given: Instance, found: Plan) -> Outcome:
     return check(given, written([found.actions]), hard=hard, done=not found.skipped)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pools(), st.sampled_from(["moves", "home", "affinity"]), st.integers(1, 3))
 def test_any_plan_is_valid_step_by_step_costs_what_it_says_and_no_less_than_the_bound(pool: Instance, goal: str, down: int) -> None:
     found = made(pool, goal, down)
@@ -96,7 +96,7 @@ def evacuated(pool: Instance, wave: t.Collection[str]) -> bool:
     return any(host["id"] in wave and host.get("evacuate", True) for host in pool["hosts"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pools(), st.sampled_from(["moves", "home"]), st.integers(1, 3), st.booleans(), st.randoms(use_true_random=False))
 def test_the_actions_of_a_stage_may_run_in_any_order_and_at_once(
     pool: Instance, goal: str, down: int, overlap: bool, chance: random.Random
@@ -115,7 +115,7 @@ def test_the_actions_of_a_stage_may_run_in_any_order_and_at_once(
     assert minutes <= alone + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pools(), st.sampled_from(["moves", "home"]), st.integers(1, 3))
 def test_the_same_pool_gives_the_same_plan_and_no_clock_gets_stuck(pool: Instance, goal: str, down: int) -> None:
     found = made(pool, goal, down)
