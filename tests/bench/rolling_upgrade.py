@@ -26,7 +26,7 @@ from .upgrades.formats import policy_of, pool_of, speed_of, written
 from .upgrades.instances import FAMILIES, Instance, instance, loads
 from .upgrades.peers import PEERS, GivesUp, Stages
 
-SIZES = ((3, 10), (3, 30), (8, 10), (8, 30), (16, 10), (16, 30), (32, 10))  # hosts, and VMs on each
+SIZES = ((3, 10), (3, 30), (8, 10), (8, 30), (16, 10), (32, 10))  # hosts, and VMs on each
 SEED, LARGE = 1, (64, 47)
 OURS = {"ours_k1": ("moves", 1), "ours_k4": ("moves", 4), "ours_home_k1": ("home", 1), "ours_home_k4": ("home", 4)}
 BACK = ("xc_update", "xo_rpu", "ours_home_k1", "ours_home_k4")  # those that bring VMs back
