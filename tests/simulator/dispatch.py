@@ -150,9 +150,8 @@ def _perform(call: Call, message: MessageType, arguments: list[t.Any], strike: S
 def _strike(call: Call, message: MessageType, arguments: list[t.Any], method: str) -> Strike:
     """What faults do to the call. Raises Cut when it is not to begin at all, which the log tells."""
     changing = is_changing(message.method, arguments)
-    detail = str(arguments[2]) if message.method == PLUGIN else ""
     try:
-        return call.world.faults.strike(method, changing, detail)
+        return call.world.faults.strike(f"{method}:{arguments[2]}" if message.method == PLUGIN else method, changing)
     except Cut:
         if changing:
             call.world.record_call({**_entry(call, message, arguments), "error": ["CONNECTION_CUT"]})

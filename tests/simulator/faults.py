@@ -29,10 +29,10 @@ class Trigger:
     seconds: float = 0.0
     seen: int = 0
 
-    def hit(self, method: str, changing: bool, detail: str = "") -> bool:
+    def hit(self, method: str, changing: bool) -> bool:
         """Counts the call; True at the n-th. ``host.call_plugin:update`` stands for calls of that function of a plugin."""
         plain = method.removeprefix("Async.")
-        if changing if self.method is None else self.method in (method, plain, f"{plain}:{detail}"):
+        if changing if self.method is None else self.method in (method, plain, method.partition(":")[0], plain.partition(":")[0]):
             self.seen += 1
             return self.seen == self.nth
         return False
@@ -153,9 +153,12 @@ class Faults:
         self.transfers.clear()
         self.absent.clear()
 
-    def strike(self, method: str, changing: bool, detail: str = "") -> Strike:
-        """What happens to this call; method with its Async. if it has one. Raises Cut when it is not to begin at all."""
-        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing, detail)]
+    def strike(self, method: str, changing: bool) -> Strike:
+        """What happens to this call; method with its Async. if it has one, and a plugin's function after a colon.
+
+        Raises Cut when it is not to begin at all.
+        """
+        fired = [trigger for trigger in self.triggers if trigger.hit(method, changing)]
         self.triggers = [trigger for trigger in self.triggers if trigger not in fired]
         kinds = {trigger.kind for trigger in fired}
         if "cut-before" in kinds:

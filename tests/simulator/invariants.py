@@ -38,7 +38,7 @@ def check(world: World) -> list[str]:
     """Everything that is wrong, nothing if all is well."""
     out = list(_machines(world))
     for pool in world.pools:
-        for part in (_pool, _references, _uuids, _interfaces, _vlans, _bonds, _storage, _guests):
+        for part in (_pool, _references, _uuids, _interfaces, _vlans, _bonds, _storage, _guests, _memory):
             out += [f"{pool.name}: {breach}" for breach in part(pool)]
         out += [f"{pool.name}: {breach}" for breach in _types(pool.db, world.schema)]
     return out + list(_disks(world))
@@ -172,6 +172,17 @@ def _guests(pool: Pool) -> Breaches:
             yield f"VM {vm['name_label']} is {vm['power_state']} nowhere"
         if not runs and vm["resident_on"] != NULL and not vm["is_control_domain"]:
             yield f"VM {vm['name_label']} is {vm['power_state']} but resident on a host"
+
+
+def _memory(pool: Pool) -> Breaches:
+    """Guests fit into their hosts, each with its smallest size."""
+    db = pool.db
+    for host in db.all("host").values():
+        total = db.get("host_metrics", host["metrics"])["memory_total"] if db.exists("host_metrics", host["metrics"]) else 0
+        guests = (db.get("VM", vm) for vm in host["resident_VMs"])
+        used = host["memory_overhead"] + sum(vm["memory_dynamic_min"] + vm["memory_overhead"] for vm in guests)
+        if 0 < total < used:
+            yield f"the guests of {host['name_label']} take {used} bytes of {total}"
 
 
 def _types(db: Database, schema: Schema) -> Breaches:

@@ -44,6 +44,7 @@ class Board:
         self.members: list[dict[int, set[int]]] = [{} for _name in names]
         self.steps: list[Step] = []
         self.times = [0] * len(pool.vms)
+        self.work = 0  # moves in all, with those that were taken back
         self._place()
 
     def _numbers(self, names: t.Iterable[str]) -> frozenset[int]:
@@ -85,6 +86,7 @@ class Board:
     def move(self, vm: int, host: int) -> None:
         self.steps.append(Step(vm, self.at[vm], host))
         self.times[vm] += 1
+        self.work += 1
         self._put(vm, host)
 
     def _put(self, vm: int, host: int) -> None:

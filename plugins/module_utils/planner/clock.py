@@ -85,18 +85,19 @@ class _Clock:
 
     def play(self, actions: t.Sequence[Action], limits: Limits) -> list[float]:
         """Returns when each began."""
-        waiting, began = list(range(len(actions))), [0.0] * len(actions)
+        waiting, began, changed = list(range(len(actions))), [0.0] * len(actions), True
         while waiting or self.going:
-            turn = Turn(self.pool.coordinator, self.size, self.group, self.free, [one.action for one in self.going])
-            begin = turn.take(actions, waiting, limits.hosts, limits.migrations, (self.speed.incoming, self.speed.outgoing))
-            for number in begin:
-                waiting.remove(number)
-                began[number] = self.now
-                self.going.append(self._started(number, actions[number]))
+            if changed:
+                turn = Turn(self.pool.coordinator, self.size, self.group, self.free, [one.action for one in self.going])
+                begin = turn.take(actions, waiting, limits.hosts, limits.migrations, (self.speed.incoming, self.speed.outgoing))
+                for number in begin:
+                    began[number] = self.now
+                    self.going.append(self._started(number, actions[number]))
+                waiting = [number for number in waiting if number not in begin]
             if not self.going:
                 raise RuntimeError(f"The plan cannot go on at {actions[waiting[0]]}.")
             rates = self._rates()
-            self._pass(min(one.fixed if one.fixed > 0 else one.gib / rates[one.number] for one in self.going), rates)
+            changed = self._pass(min(one.fixed if one.fixed > 0 else one.gib / rates[one.number] for one in self.going), rates)
         return began
 
     def _started(self, number: int, a: Action) -> _Going:
@@ -113,16 +114,19 @@ class _Clock:
         speed = self.speed
         return {one.number: min(speed.stream, speed.nic / out[one.action.source], speed.nic / into[one.action.host]) for one in sending}
 
-    def _pass(self, minutes: float, rates: dict[int, float]) -> None:
+    def _pass(self, minutes: float, rates: dict[int, float]) -> bool:
+        """Whether something has ended."""
         self.now += minutes
         for one in self.going:
             if one.fixed > 0:
                 one.fixed = _rest(one.fixed, minutes)
             else:
                 one.gib = _rest(one.gib, minutes * rates[one.number])
-        for one in [one for one in self.going if one.fixed <= 0 and one.gib <= 0]:
+        ended = [one for one in self.going if one.fixed <= 0 and one.gib <= 0]
+        for one in ended:
             self.going.remove(one)
             self._ended(one.action)
+        return bool(ended)
 
     def _ended(self, a: Action) -> None:
         if a.op == MIGRATE:

@@ -30,10 +30,14 @@ def not_found(board: Board, host: int, *, certain: bool) -> str:
     room = sum(max(0, board.free[h]) for h in others)
     says = f"Host {name} cannot be emptied" if certain else f"No way was found to empty host {name}"
     text = f"{says}: its VMs take {gib(board.load(host))}, and the other hosts have {gib(room)} free, but not in the right pieces."
-    if vms:
-        hole, where = max((_hole(board, host, h), -h) for h in others) if others else (0, 0)
-        text += f" VM {board.pool.vms[vms[0]].id} needs {gib(board.size[vms[0]])}"
-        text += f"; the largest hole that can be made is {gib(hole)} on host {board.pool.hosts[-where].id}." if others else "."
+    if vms and others:
+        hole, where = max((_hole(board, host, h), -h) for h in others)
+        largest, need = board.pool.vms[vms[0]].id, board.size[vms[0]]
+        if hole < need:
+            most = f"the largest hole that can be made is {gib(hole)} on host {board.pool.hosts[-where].id}"
+            text += f" VM {largest} needs {gib(need)}; {most}."
+        else:
+            text += f" Room can be made for {largest}, the largest with {gib(need)}, but not for all of them."
     bound = [board.pool.vms[v].id for v in vms if board.allowed[v] is not None or (board.strict and board.group[v] >= 0)]
     if bound:
         text += f" Not every host will do for {', '.join(bound[:MOST_NAMED])}{' and others' if len(bound) > MOST_NAMED else ''}."

@@ -13,7 +13,7 @@ from .board import Board
 from .caterpillar import Stuck, Waves
 
 MOST_STATES = 60_000  # that are looked at
-MOST_WORK = 4_000_000  # states times VMs times hosts
+MOST_WORK = 2_500_000  # states times what one costs
 QUICK_WORK = 300_000
 HASTE = 3  # how much more what is left counts than what was moved, where any way will do
 State = tuple[tuple[int, ...], int]  # where the VMs are, and the hosts that have been upgraded as bits
@@ -30,12 +30,18 @@ class Exhausted(Stuck):
 def thoroughly(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
     """As the other ways; hosts are upgraded one by one. Raises Exhausted."""
     del level, at_once, chance
-    return Search(board, todo).run(min(MOST_STATES, MOST_WORK // max(1, len(board.at) * len(board.free))), haste=HASTE)
+    return Search(board, todo).run(min(MOST_STATES, MOST_WORK // _price(board)), haste=HASTE)
 
 
 def cheaper(board: Board, todo: t.Sequence[int], than: int) -> Waves:
     """Moves fewer MiB than that, if so small a pool is searched in a moment. Raises Exhausted."""
-    return Search(board, todo).run(QUICK_WORK // max(1, len(board.at) * len(board.free)), than)
+    return Search(board, todo).run(QUICK_WORK // _price(board), than)
+
+
+def _price(board: Board) -> int:
+    """What it costs to look at a state: its neighbours, each of which names where all VMs are."""
+    vms, hosts = len(board.at), len(board.free)
+    return max(1, vms * hosts * (16 + vms) // 16)
 
 
 class Search:
@@ -70,14 +76,18 @@ class Search:
             if key in seen:
                 continue
             seen.add(key)
+            owed = self._owed(state)
             for after, vm, host in self._next(state):
-                then = cost + (self.board.size[vm] if vm >= 0 else 0)
-                if than is not None and then + self._owed(after) >= than:
+                then, left = cost, owed
+                if vm >= 0:
+                    then += self.board.size[vm]
+                    left += self.board.size[vm] * (self._waits(state, host) - self._waits(state, self.board.at[vm]))
+                if than is not None and then + left >= than:
                     continue
                 if then < costs.get(after, then + 1):
                     costs[after] = then
                     self.before[after] = state, vm, host
-                    heapq.heappush(queue, (then + haste * self._owed(after), -bin(after[1]).count("1"), then, after))
+                    heapq.heappush(queue, (then + haste * left, -bin(after[1]).count("1"), then, after))
         raise Exhausted(self.board, self._blocked(), certain=not queue)
 
     def _key(self, state: State) -> t.Any:
@@ -90,6 +100,10 @@ class Search:
     def _owed(self, state: State) -> int:
         waiting = {h for h in self.todo if not state[1] & self.bit[h]}
         return sum(self.board.size[v] for v, h in zip(self.vms, state[0]) if h in waiting)
+
+    def _waits(self, state: State, host: int) -> bool:
+        """Whether it is still to be upgraded."""
+        return host in self.bit and not state[1] & self.bit[host]
 
     def _blocked(self) -> int:
         """The host to name: the first that could not be emptied, with the most upgraded before it."""

@@ -9,7 +9,7 @@ import typing as t
 
 from .board import Board, Step
 
-MOST_WORK = 400_000  # steps that are done again to see whether the plan still holds
+MOST_WORK = 200_000  # steps that are done again to see whether the plan still holds
 
 
 def straightened(board: Board, steps: t.Sequence[Step]) -> list[Step]:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from .model import MIGRATE, STOP, UPGRADE, Action
 
-AHEAD = 400  # how many actions that have not begun are looked at
+AHEAD = 250  # how many actions that have not begun are looked at
 
 
 class Turn:
@@ -62,13 +62,14 @@ class Turn:
         return a.host not in self.busy and a.host not in self.touched and len(self.upgrading) < hosts
 
     def _may_change(self, a: Action, migrations: int | None, slots: tuple[int, int]) -> bool:
-        ends = {a.host, a.source} - {""}
-        if a.vm in self.vms or self.group.get(a.vm) in self.groups or ends & (self.awaited | self.upgrading):
+        if a.vm in self.vms or self.group.get(a.vm) in self.groups:
+            return False
+        if any(host in self.awaited or host in self.upgrading for host in (a.host, a.source)):
             return False
         if a.op == STOP:
             return a.host not in self.touched
         if a.op == MIGRATE:
-            if self.into[a.host] >= slots[0] or self.out[a.source] >= slots[1]:
+            if self.into.get(a.host, 0) >= slots[0] or self.out.get(a.source, 0) >= slots[1]:
                 return False
             if migrations is not None and self.moving >= migrations:
                 return False
@@ -88,7 +89,9 @@ class Turn:
         self._note(a)
 
     def _wait(self, a: Action) -> None:
-        self.touched |= {a.host, a.source} - {""}
+        self.touched.add(a.host)
+        if a.source:
+            self.touched.add(a.source)
         if a.op == UPGRADE:
             self.awaited.add(a.host)
             return

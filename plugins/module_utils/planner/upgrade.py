@@ -27,6 +27,7 @@ from .scope import scope
 from .straightening import straightened
 
 SMALL = 16  # VMs: pools that are searched for a plan that is cheaper still
+MOST_MOVES = 60_000  # on the board, for a better plan than the one there is
 EFFORT = 2_000_000  # VMs times hosts times attempts: bounds what is spent on better plans
 Way = t.Callable[[Board, t.Sequence[int], float, int, random.Random], Waves]
 
@@ -83,7 +84,10 @@ def _planned(board: Board, todo: list[int], policy: Policy) -> Plan:
     if why:
         raise NoPlan(why)
     least = bound.least(board, todo, home=policy.return_home == "always")
-    return _written(board, todo, _cheapest(board, todo, least, policy), least)
+    found = _cheapest(board, todo, least, policy)
+    if found.away:  # not what the bound for all of them is about
+        least = bound.least(board, todo, home=False)
+    return _written(board, todo, found, least)
 
 
 def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _Found:
@@ -93,6 +97,8 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
     for number, (order, level) in enumerate(attempts(board, todo)):
         beyond = number - len(LEVELS) * USUAL
         if beyond >= 0 and (best is None or best.moved <= least.memory or beyond >= patience):
+            break
+        if best is not None and board.work > MOST_MOVES:
             break
         for way in _ways(policy):
             if best is not None and best.moved <= least.memory and way is not _ways(policy)[0]:
@@ -173,7 +179,7 @@ def _tried(board: Board, order: list[int], level: float, chance: random.Random, 
     homes = _homes(board, policy)
     away = send_home(board, homes) if any(h >= 0 for h in homes) else []
     most = max(board.times, default=0)
-    cost = _cost(board, order, waves) + 100 * len(away)
+    cost = _cost(board, order, waves, policy) + 100 * len(away)
     return _Found(cost, list(board.steps), [list(wave) for wave in waves], board.moved(), most, away)
 
 
@@ -184,14 +190,15 @@ def _homes(board: Board, policy: Policy) -> list[int]:
     return [board.wish.get(v, -1) for v in range(len(board.at))]
 
 
-def _cost(board: Board, todo: t.Sequence[int], waves: Waves) -> float:
-    """Memory moved first, then waves, how even the hosts are loaded in the end, and VMs that are moved often."""
+def _cost(board: Board, todo: t.Sequence[int], waves: Waves, policy: Policy) -> float:
+    """Memory moved first, then VMs that are moved often, waves where hosts may be down together, how even hosts are loaded in the end."""
     must = sum(board.size[v] for v, h in enumerate(board.home) if h in todo and board.pool.vms[v].movable) or 1
     shares = [board.load(h) / board.capacity[h] for h in board.hosts() if board.usable[h] and board.capacity[h] > 0]
     mean = sum(shares) / len(shares) if shares else 0
     uneven = max(0.0, max(shares) / mean - LEVEL) if mean else 0.0
     often = max(0, max(board.times, default=0) - 2)
-    return 10 * board.moved() / must + 0.1 * len(waves) / max(1, len(todo)) + 0.3 * uneven + 0.5 * often
+    hurry = 2.0 if policy.max_hosts_down > 1 else 0.1
+    return 40 * board.moved() / must + 2 * often + hurry * len(waves) / max(1, len(todo)) + 0.3 * uneven
 
 
 def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -> Plan:

@@ -60,8 +60,10 @@ class _Run:
         return sum(self.size(vm) for vm, at in self.where.items() if at == host and self.on[vm] == "running")
 
     def due(self, host: str) -> bool:
-        wanted = self.hosts[host].get("due")
-        return host not in self.upgraded and (self.hosts[host]["number"] < self.target if wanted is None else bool(wanted))
+        wanted, only = self.hosts[host].get("due"), self.instance.get("only")
+        if host in self.upgraded or (only is not None and host not in only):
+            return False
+        return bool(self.hosts[host]["number"] < self.target if wanted is None else wanted)
 
     def mates(self, vm: str, host: str) -> list[str]:
         group = self.vms[vm]["group"]

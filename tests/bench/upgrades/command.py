@@ -10,7 +10,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.domzero.xen.plugins.module_utils.planner.model import NoPlan, Pool
+from ansible_collections.domzero.xen.plugins.module_utils.planner.model import MIGRATE, NoPlan, Pool
 from ansible_collections.domzero.xen.plugins.module_utils.planner.stages import stages
 from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan
 
@@ -59,7 +59,9 @@ def main() -> int:
         answer: dict[str, t.Any] = {"actions": [], "error": str(e)}
     else:
         apart = [actions] if options.stages == "none" else stages(pool, actions, policy.max_hosts_down, overlap=options.stages == "overlap")
-        answer = written(apart)
+        most = policy.max_parallel_migrations
+        limits = {number: most for number, stage in enumerate(apart) if most and any(action.op == MIGRATE for action in stage)}
+        answer = written(apart, limits)
     json.dump(answer, sys.stdout, indent=1)
     print()
     return 0

@@ -92,7 +92,7 @@ def apply(call: Call, self: str, host: str) -> None:
 
 @message("pool_update.pool_apply")
 def pool_apply(call: Call, self: str) -> None:
-    """To the hosts that lack it. Raises UPDATE_ALREADY_APPLIED_IN_POOL [update], UPDATE_POOL_APPLY_FAILED [hosts]."""
+    """To the hosts that lack it. Raises UPDATE_ALREADY_APPLIED_IN_POOL [update], UPDATE_POOL_APPLY_FAILED [host, ...]."""
     held = call.db.get("pool_update", self)["hosts"]
     lacking = [host for host in call.db.all("host") if host not in held]
     if not lacking:
@@ -104,7 +104,7 @@ def pool_apply(call: Call, self: str) -> None:
         except Fault:
             failed.append(host)
     if failed:
-        raise Fault("UPDATE_POOL_APPLY_FAILED", ",".join(failed))
+        raise Fault("UPDATE_POOL_APPLY_FAILED", *failed)
 
 
 @message("pool_update.pool_clean")

@@ -38,6 +38,10 @@ BREACHES: dict[str, tuple[t.Callable[[Database], object], str]] = {
     "a bond without members": (lambda db: db.create("Bond", master=db.find("PIF")[0]), "lacks its interface or its members"),
     "a VLAN without PIF": (lambda db: db.create("VLAN", tag=5), "lacks one of its PIFs"),
     "a guest that runs nowhere": (lambda db: db.create("VM", name_label="vm", power_state="Running"), "VM vm is Running nowhere"),
+    "more guests than memory": (
+        lambda db: db.create("VM", power_state="Running", resident_on=db.find("host")[0], memory_dynamic_min=1 << 50),
+        "the guests of xcp00 take",
+    ),
     "a wrong type": (lambda db: db.note("network", db.find("network")[0], MTU="1500"), "MTU holds '1500'"),
 }  # fmt: skip
 
