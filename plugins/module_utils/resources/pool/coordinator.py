@@ -9,7 +9,7 @@ import typing as t
 
 from ... import hosts
 from ...client import Session
-from ...errors import InvalidChange
+from ...errors import ApiError, InvalidChange
 from ...plan import Plan
 from ...refs import Objects, Record
 
@@ -59,7 +59,14 @@ def _settled(session: Session, wanted: str, enabled: set[str]) -> t.Callable[[],
     """Whether the host that answers is the new coordinator and sees all hosts as they were before."""
 
     def ready() -> object:
-        if session.call("session.get_this_host", session.handle) != wanted:
+        handle = session.handle
+        try:
+            here = session.call("session.get_this_host", handle)
+        except ApiError:
+            if session.handle == handle:
+                raise
+            return "logged in again"  # meanwhile the session that was asked about has ended
+        if here != wanted:
             return "the former coordinator still answers"
         fresh = Objects(session)
         missing = [ref for ref in fresh.all("host") if hosts.not_yet_up(fresh, ref) and (ref in enabled or not hosts.is_live(fresh, ref))]
