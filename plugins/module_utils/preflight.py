@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 import typing as t
 from collections import Counter
 
 from .client import Session
-from .errors import ApiError, XenError
+from .errors import ApiError, ConnectionFailed, XenError
 from .hosts import addresses_of, pool_of
 from .refs import Objects, Record
 from .transport import Endpoint
 
 Rows = t.Sequence[Record]
 KINDS = ("nic", "vlan", "bond", "tunnel")
+RESTART = 60.0  # seconds that a member's toolstack may take to come back, as it does at the end of a join
 
 
 def described(hosts: Rows, networks: Rows, storage: Rows, known_networks: t.Collection[str]) -> list[str]:
@@ -143,6 +145,18 @@ def look(host: Record, coordinator: Session) -> Looked:
         session.log_out()
 
 
+def _look_at_member(host: Record, coordinator: Session, members: t.AbstractSet[str]) -> Looked:
+    """The same, with patience for a member: a join that nobody waited for ends with a restart of its toolstack."""
+    end = time.monotonic() + RESTART
+    while True:
+        try:
+            return look(host, coordinator)
+        except ConnectionFailed:
+            if time.monotonic() > end or not members & addresses_of(Endpoint.parse(host["address"]).host):
+                raise
+            time.sleep(0.5)
+
+
 def seen(looked: t.Sequence[Looked], networks: Rows, ours: str) -> list[str]:
     """What the hosts lack or are that the description does not allow. ours: the address of our coordinator."""
     out = [
@@ -166,9 +180,10 @@ def examine(coordinator: Session, hosts: Rows, networks: Rows, storage: Rows) ->
     _ref, pool = pool_of(objects)
     names = {n["name_label"] for n in objects.all("network").values()}
     problems, looked = described(hosts, networks, storage, names), []
+    members = {row["address"] for row in objects.all("host").values()}
     for host in hosts:
         try:
-            looked.append(look(host, coordinator))
+            looked.append(_look_at_member(host, coordinator, members))
         except XenError as e:
             problems.append(str(e))
     ours = objects.get("host", pool["master"])["address"]
