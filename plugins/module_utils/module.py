@@ -20,6 +20,7 @@ from .errors import InvalidChange, XenError
 from .plan import Plan
 from .refs import Record
 from .resource import Found, Resource, converge
+from .side import Interrupted
 from .transport import Endpoint
 
 Result = dict[str, t.Any]
@@ -161,10 +162,6 @@ def session_for(params: Record) -> t.Iterator[Session]:
         yield session
     finally:
         session.log_out()
-
-
-class Interrupted(BaseException):
-    """The run was told to end."""
 
 
 @contextmanager

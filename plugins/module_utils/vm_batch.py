@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from .client import Session
 from .errors import InvalidChange, XenError
-from .mirror import Mirror
-from .module import Interrupted, failure, perform
+from .module import failure, perform
 from .resources.vm import Vm
+from .side import Side
 from .vm_list import Looked, Options, label, look_at, naming, row_of, taken
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -24,8 +23,6 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "templates": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 4},
 }
-ENDING = ("task.cancel", "task.destroy")  # what is still called when the run is to end
-BLOCK = 2.0  # seconds until a thread that waits notices it
 Row = dict[str, t.Any]
 
 
@@ -35,40 +32,6 @@ def look(session: Session, params: Options) -> Batch:
         raise InvalidChange(f"At least one VM has to be made at a time, not {params['parallel']}.")
     vms, absent = taken(params["vms"]), taken(params["absent"])
     return Batch(session, vms, absent, look_at(session, vms, absent, params["parallel"], params), params["parallel"])
-
-
-class Side(Session):
-    """A session somebody else opened, over a connection of its own, for a thread that can be told to stop.
-
-    What it has read of the pool it keeps from one VM to the next.
-    """
-
-    def __init__(self, session: Session):
-        super().__init__(session.endpoint)
-        self._session, self._login_params = session._session, session._login_params
-        self._handed, self._stopping = session.handle, threading.Event()
-        self.mirror = Mirror(self)
-
-    def work_on(self, name: str, watch: t.Callable[[str, float], None] | None) -> None:
-        """How far long calls are is told with the name of the VM."""
-        self.watch = (lambda method, share: watch(f"{name}: {method}", share)) if watch else None
-
-    def call(self, method: str, *params: t.Any, **more: t.Any) -> t.Any:
-        if self._stopping.is_set() and method not in ENDING:
-            raise Interrupted
-        if method == "event.from":
-            params = (*params[:2], min(params[2], BLOCK))
-        return super().call(method, *params, **more)
-
-    def stop(self) -> None:
-        """It cancels what it waits for, and begins nothing more."""
-        self._stopping.set()
-
-    def end(self) -> None:
-        """A session that took the place of the one handed over is its own."""
-        if self.handle == self._handed:
-            self.abandon()
-        self.log_out()
 
 
 class Batch:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.domzero.xen.plugins.module_utils import module as seam
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, NotFound, XenError
 from ansible_collections.domzero.xen.plugins.module_utils.resources.network import Network
+from ansible_collections.domzero.xen.plugins.module_utils.side import Interrupted
 from ansible_collections.domzero.xen.tests.unit.plugins.conftest import open_sessions, reach, validated
 
 PLAIN = seam.Module({}, lambda *_: {})
@@ -102,7 +103,7 @@ def test_who_is_told_to_end_cleans_up_and_ends_as_ever():
                 ended.append("cleaned up")
 
     try:
-        with pytest.raises(seam.Interrupted):
+        with pytest.raises(Interrupted):
             task()
     finally:
         signal.signal(signal.SIGTERM, before)

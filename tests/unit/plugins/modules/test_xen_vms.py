@@ -12,7 +12,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.plugins.module_utils.module import Interrupted, orderly_end
+from ansible_collections.domzero.xen.plugins.module_utils.module import orderly_end
+from ansible_collections.domzero.xen.plugins.module_utils.side import Interrupted
 from ansible_collections.domzero.xen.plugins.module_utils.vm_list import taken
 from ansible_collections.domzero.xen.tests.simulator import invariants
 from ansible_collections.domzero.xen.tests.unit.plugins.conftest import open_sessions
