@@ -13,6 +13,7 @@ from ...plan import Handle, Plan
 from ...refs import Objects, Record
 from ...storage import Storage
 from ...vms import Vms, is_guest
+from . import notes
 
 ATTACHED_TO: dict[str, t.Any] = {
     "type": "list",
@@ -26,7 +27,6 @@ ATTACHED_TO: dict[str, t.Any] = {
     },
 }
 Entry = dict[str, t.Any]
-KEPT = ("unpluggable", "other_config", "qos_algorithm_type", "qos_algorithm_params")  # of a drive that is made anew
 
 
 class Attachments:
@@ -34,8 +34,11 @@ class Attachments:
 
     def __init__(self, objects: Objects, label: str):
         self.objects, self.label, self.storage, self.vms = objects, label, Storage(objects), Vms(objects)
+        self.noted: dict[notes.Place, Record] = {}  # on the disk: drives that were to be made anew when a run was cut
+        self.managed = False  # whether the task says who has the disk
 
     def observe(self, vdi: str) -> list[Entry]:
+        self.noted = notes.read(self.objects.get("VDI", vdi))
         found = [self._entry(vbd) for vbd in self.storage.vbds(vdi).values()]
         return sorted(found, key=lambda entry: (entry["vm"], entry["position"]))
 
@@ -52,6 +55,7 @@ class Attachments:
     # what it is to be -----------------------------------------------------------
     def desire(self, have: t.Sequence[Entry], given: t.Sequence[Record] | None) -> list[Entry]:
         """Raises NotFound, Ambiguous, InvalidChange for two disks in one place."""
+        self.managed = given is not None
         if given is None:
             return list(have)
         out: list[Entry] = []
@@ -62,7 +66,8 @@ class Attachments:
 
     def _wanted(self, vm: str, given: Record, mine: list[Entry], out: list[Entry]) -> Entry:
         record, name = self.objects.get("VM", vm), self.vms.label(vm)
-        there = next((e for e in mine if given["position"] in (None, e["position"])), None)
+        lost = [] if mine else self._lost(record)
+        there = next((e for e in [*mine, *lost] if given["position"] in (None, e["position"])), None)
         place = there["position"] if there else given["position"]
         others = self.places(record) - ({there["position"]} if there else set())
         others |= {e["position"] for e in out if e["vm"] == name}
@@ -75,6 +80,11 @@ class Attachments:
         running = record["power_state"] == "Running"
         plugged = {"plugged": True if given["plugged"] is None else given["plugged"]} if running else {}
         return {"vm": name, "position": place, **wanted, **plugged}
+
+    def _lost(self, vm: Record) -> list[Entry]:
+        """Its drives that a run destroyed and did not come to make anew."""
+        free = [(place, note) for (uuid, place), note in self.noted.items() if uuid == vm["uuid"] and place not in self.places(vm)]
+        return [{"position": place, "mode": "rw", "bootable": note["bootable"]} for place, note in free]
 
     def resolve(self, text: str) -> str:
         """A VM by name; also a template or snapshot by uuid."""
@@ -97,8 +107,28 @@ class Attachments:
             wanted = want.get((have["vm"], have["position"]))
             if vbd["currently_attached"] and not (wanted and wanted.get("plugged", True) and wanted["mode"] == have["mode"]):
                 self._unplug(plan, ref, vbd)
-            if wanted is None or self._anew(vbd, have, wanted):
+            anew = wanted is not None and self._anew(vbd, have, wanted)
+            if anew:
+                self._note(plan, vdi, vbd)
+            if wanted is None or anew:
                 plan.add("VBD.destroy", ref, what=f"detach disk {self.label!r} from VM {have['vm']!r}")
+
+    def _note(self, plan: Plan, vdi: str, vbd: Record) -> None:
+        if plan.before["sr"] != plan.after["sr"]:
+            raise InvalidChange(
+                f"Disk {self.label!r} cannot be moved and get another mode in VM {self.vms.label(vbd['VM'])!r} at once.",
+                hint="Let one task change the mode, and the next move the disk.",
+            )
+        place = (self._vm(vbd)["uuid"], disks.place_of(vbd))
+        self.noted[place] = notes.write(plan, vdi, self.objects.get("VDI", vdi), place, vbd, self.label)
+
+    def forget(self, plan: Plan, vdi: Handle) -> None:
+        """Notes go once their drives are there, or are not to be there any more."""
+        vms = {r["uuid"]: self.vms.label(ref) for ref, r in self.objects.all("VM").items()}
+        there = {(e["vm"], e["position"]) for e in plan.after["attached_to"]}
+        for uuid, position in sorted(self.noted):
+            if self.managed or uuid not in vms or (vms[uuid], position) in there:
+                notes.remove(plan, vdi, (uuid, position), self.label)
 
     def _anew(self, vbd: Record, have: Entry, want: Entry) -> bool:
         """Whether the drive is made anew: its mode changes while its VM is not halted (xapi_vbd.ml, set_mode)."""
@@ -125,8 +155,8 @@ class Attachments:
                 plug = bool(entry.get("plugged")) and not found[1]["currently_attached"]
             else:
                 self._refuse_mode(plan, entry, record)
-                kept = {key: found[1][key] for key in KEPT} if found else {}
-                made = disks.vbd_record(vm, vdi, entry["position"], entry["mode"], bootable=entry["bootable"], **kept)
+                kept = self.noted.get((self.objects.get("VM", vm)["uuid"], entry["position"]), {})
+                made = disks.vbd_record(vm, vdi, entry["position"], entry["mode"], **{**kept, "bootable": entry["bootable"]})
                 ref = plan.add("VBD.create", made, what=f"attach disk {self.label!r} to VM {entry['vm']!r}")
                 plug = bool(entry.get("plugged"))
             if plug:

@@ -61,6 +61,7 @@ class Change:
             self.vdi.attachments.join(plan, place, found.record)
         else:
             self._rejoin(plan, place, found)
+        self.vdi.attachments.forget(plan, place)
         if plan.after["cbt"] and not plan.before["cbt"]:
             plan.add("VDI.enable_cbt", place, what=f"track changes of disk {self.label!r}")
 

@@ -8,9 +8,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, NotFound
+from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, NotFound, XenError
 
 Run = Start = t.Callable[..., t.Any]
+NOTE, FORGET = "VDI.add_to_other_config", "VDI.remove_from_other_config"
 AGENT = {"vm-data/sim-agent": "10.0.0.60"}
 
 
@@ -74,11 +75,64 @@ def test_the_drive_of_a_running_vm_is_made_anew_for_another_mode(sim: t.Any, con
     (drive,) = vbds(sim, "pv1")
     pool.db.set("VBD", pool.db.one("VBD", uuid=drive["uuid"]), other_config={"owner": "", "mine": "kept"})
     done = converges("xen_vdi", name="data", attached_to=[{"vm": "pv1", "mode": "ro"}])
-    assert done["operations"] == ["VBD.unplug", "VBD.destroy", "VBD.create", "VBD.plug"]
+    assert done["operations"] == ["VBD.unplug", NOTE, "VBD.destroy", "VBD.create", "VBD.plug", FORGET]
     (drive,) = vbds(sim, "pv1")
     assert (drive["mode"], drive["other_config"]) == ("RO", {"owner": "", "mine": "kept"})
     done = converges("xen_vdi", name="data", attached_to=[{"vm": "pv1", "mode": "rw", "plugged": False}])
-    assert done["operations"] == ["VBD.unplug", "VBD.destroy", "VBD.create"]
+    assert done["operations"] == ["VBD.unplug", NOTE, "VBD.destroy", "VBD.create", FORGET]
+
+
+DRIVE = {"other_config": {"owner": "", "mine": "kept"}, "qos_algorithm_type": "ionice", "qos_algorithm_params": {"class": "idle"}}
+DRIVE_KEYS = ("mode", "bootable", "userdevice", "currently_attached", *DRIVE)
+ANEW = {"name": "data", "other_config": {"their": "own"}, "attached_to": [{"vm": "pv1", "mode": "ro"}]}
+
+
+def _drive_at_5(sim: t.Any, run: Run) -> None:
+    """With all that nobody but the drive knows: its owner, its QoS, that it boots, its place."""
+    run("xen_vdi", name="data", other_config={"their": "own"}, attached_to=[{"vm": "pv1", "position": 5, "bootable": True}])
+    with sim.world.lock:
+        sim.world.pools[0].db.set("VBD", sim.world.pools[0].db.one("VBD", uuid=vbds(sim, "pv1")[0]["uuid"]), **DRIVE)
+
+
+def _end(sim: t.Any) -> t.Any:
+    db = sim.world.pools[0].db
+    return [[d[key] for key in DRIVE_KEYS] for d in vbds(sim, "pv1")], db.get("VDI", db.one("VDI", name_label="data"))["other_config"]
+
+
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change", "refused"])
+@pytest.mark.parametrize("nth", range(1, 7))
+def test_a_drive_that_is_made_anew_loses_nothing_where_the_run_is_cut(sim: t.Any, run: Run, cut: str, nth: int) -> None:
+    _drive_at_5(sim, run)
+    if cut == "refused":  # the run ends there, and another one comes
+        sim.faults.add("fail", None, nth=nth, error=["INTERNAL_ERROR", "out of luck"])
+        with pytest.raises(XenError):
+            run("xen_vdi", **ANEW)
+        predicted = run("xen_vdi", check=True, **ANEW)["operations"]
+        assert run("xen_vdi", **ANEW)["operations"] == predicted
+    else:
+        getattr(sim.faults, cut)(nth)
+        run("xen_vdi", **ANEW)
+    assert _end(sim) == ([["RO", True, "5", True, *DRIVE.values()]], {"their": "own"})
+    assert run("xen_vdi", **ANEW)["changed"] is False
+
+
+def test_a_note_of_a_drive_stays_until_a_task_says_who_has_the_disk(sim: t.Any, run: Run) -> None:
+    _drive_at_5(sim, run)
+    sim.faults.add("fail", "VBD.create", error=["INTERNAL_ERROR", "out of luck"])
+    with pytest.raises(XenError):
+        run("xen_vdi", **ANEW)
+    sim.faults.clear()
+    assert run("xen_vdi", name="data", other_config={"their": "own"})["changed"] is False
+    assert run("xen_vdi_info", name="data")["vdis"][0]["other_config"] == {"their": "own"}
+    assert run("xen_vdi", name="data", attached_to=[])["operations"] == [FORGET]
+    assert run("xen_vdi", name="data", attached_to=[])["changed"] is False
+
+
+def test_a_disk_does_not_move_while_its_drive_is_made_anew(sim: t.Any, run: Run) -> None:
+    _drive_at_5(sim, run)
+    for check in (True, False):
+        with pytest.raises(InvalidChange, match="cannot be moved and get another mode in VM 'pv1' at once"):
+            run("xen_vdi", check=check, **ANEW, sr="More", move=True)
 
 
 def test_a_guest_without_drivers_has_to_be_halted(sim: t.Any, run: Run) -> None:
