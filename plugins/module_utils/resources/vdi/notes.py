@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import typing as t
 
 from ... import disks
 from ...plan import Handle, Plan
