@@ -27,6 +27,7 @@ ORDER = [
     "guest",
     "vms",
     "hosts",
+    "host_return",
     "inventory",
     "wiring",
     "storage",

@@ -11,6 +11,7 @@ from ... import hosts, tasks
 from ...client import Session
 from ...errors import InvalidChange, NotFound, OutcomeUnknown
 from ...fields import Field, Table
+from ...host_return import boot_time, wants_reboot
 from ...plan import Operation, Plan
 from ...refs import Record
 from ...resource import Found, Resource
@@ -165,8 +166,8 @@ class Host(Resource):
             "memory_total": int(hosts.metrics(self.objects, found.ref).get("memory_total", 0)),
             "cpus": {"count": int(cpus.get("cpu_count", 0)), "sockets": int(cpus.get("socket_count", 0))}
             | {key: cpus.get(key, "") for key in ("vendor", "modelname")},
-            "boot_time": power.boot_time(record),
+            "boot_time": boot_time(record),
             "guests": hosts.guests(self.objects, found.ref),
-            "reboot_reasons": power.wants_reboot(record),
+            "reboot_reasons": wants_reboot(record),
             "pending_guidances": sorted(record.get("pending_guidances", ())),
         }

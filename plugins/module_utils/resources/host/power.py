@@ -10,6 +10,7 @@ import typing as t
 from ... import hosts
 from ...client import Session
 from ...errors import ConnectionFailed, InvalidChange
+from ...host_return import Leaving, has_left, leaving, returned, wants_reboot
 from ...plan import Plan
 from ...refs import Objects, Record
 from ...resource import Found
@@ -22,30 +23,6 @@ def state_of(objects: Objects, ref: str) -> str:
     return RUNNING if hosts.is_live(objects, ref) else HALTED
 
 
-def boot_time(record: Record) -> float:
-    """Seconds since the epoch; 0 for a host that never told."""
-    return _seconds(record["other_config"].get("boot_time"))
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        return 0.0
-
-
-def wants_reboot(record: Record) -> list[str]:
-    """Why a host is to be rebooted: guidance of its updates, or packages that came after its last boot."""
-    fields = ("pending_guidances", "pending_guidances_recommended")
-    out = [f"{field}: reboot_host" for field in fields if "reboot_host" in record.get(field, ())]
-    if record.get("updates_requiring_reboot"):
-        out.append("updates_requiring_reboot")
-    # XCP-ng: Xen Orchestra notes there when it has installed packages
-    if _seconds(record["other_config"].get("rpm_patch_installation_time")) > boot_time(record) > 0:
-        out.append("rpm_patch_installation_time")
-    return out
-
-
 class Power:
     """What a task remembers of a host that is away, should it have to plan anew while it waits for it."""
 
@@ -53,8 +30,7 @@ class Power:
         self.session, self.params = session, params
         self.goal: State | None = None
         self.asked = ""  # power_on or reboot
-        self.booted = 0.0  # the boot before the one that was asked for
-        self.attached: list[str] = []  # uuids of its PBDs then
+        self.then: Leaving | None = None  # what it was before it went
         self.reboots = self.returns = False
 
     def desired(self, before: State, label: str) -> State:
@@ -92,7 +68,7 @@ class Power:
             self._shut_down(plan, objects, found, label)
         if self.asked and after["power_state"] == RUNNING:
             if self.reboots or self.returns:
-                plan.wait(f"host {label!r} to come back", self._back(found.record["uuid"]), timeout=self.params["wait_timeout"])
+                plan.wait(f"host {label!r} to come back", self._back(), timeout=self.params["wait_timeout"])
             # a host enables itself at the end of its start-up, unless it was disabled for good
             word, what = (
                 ("enable", f"let host {label!r} take guests") if after["enabled"] else ("disable", f"keep host {label!r} in maintenance")
@@ -107,12 +83,12 @@ class Power:
         if before["power_state"] == HALTED or self.asked == "power_on":
             return False
         if self.asked:
-            return boot_time(record) == self.booted  # it has not gone
+            return self.then is not None and not has_left(record, self.then)
         return wish == "always" or (wish == "required" and bool(wants_reboot(record)))
 
     def _remember(self, asked: str, objects: Objects, found: Found) -> None:
         if not self.asked:
-            self.asked, self.booted, self.attached = asked, boot_time(found.record), hosts.attached(objects, found.ref)
+            self.asked, self.then = asked, leaving(objects, found.ref)
 
     def _power_on(self, plan: Plan, objects: Objects, found: Found, label: str) -> None:
         if not found.record["power_on_mode"] and not self.params.get("power_on_mode"):
@@ -124,7 +100,7 @@ class Power:
         self._remember("power_on", objects, found)
         if "power_on" not in found.record["current_operations"].values():
             plan.add("host.power_on", found.ref, what=f"switch on host {label!r}", slow=True)
-        plan.wait(f"host {label!r} to come up", self._back(found.record["uuid"]), timeout=self.params["wait_timeout"])
+        plan.wait(f"host {label!r} to come up", self._back(), timeout=self.params["wait_timeout"])
 
     def _evacuate(self, plan: Plan, objects: Objects, found: Found, label: str) -> None:
         if not hosts.guests(objects, found.ref):
@@ -167,19 +143,9 @@ class Power:
     def _away(self, ref: str) -> t.Callable[[], object]:
         return lambda: not hosts.is_live(Objects(self.session), ref) or "it is still live"
 
-    def _back(self, uuid: str) -> t.Callable[[], object]:
-        def ready() -> object:
-            fresh = Objects(self.session)
-            ref = fresh.resolve("host", uuid)
-            if not hosts.is_live(fresh, ref):
-                return "it is not live"
-            if boot_time(fresh.get("host", ref)) == self.booted:
-                return "it has not booted"
-            missing = set(self.attached) - set(hosts.attached(fresh, ref))
-            srs = [fresh.label("SR", pbd["SR"]) for pbd in fresh.all("PBD").values() if pbd["uuid"] in missing]
-            return f"not attached: SR {', '.join(sorted(srs))}" if srs else True
-
-        return ready
+    def _back(self) -> t.Callable[[], object]:
+        then = self.then
+        return lambda: then is None or returned(self.session, then)
 
 
 def _goal(before: State, params: Record, label: str) -> State:
