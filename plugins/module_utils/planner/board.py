@@ -21,7 +21,8 @@ class Step(t.NamedTuple):
 class Board:
     """Hosts and VMs by number. VMs that cannot be moved count as memory their host does not have.
 
-    size, at, home, times (how often each was moved): per VM; free, capacity, rank (of the version), on (movable VMs): per host.
+    size, at, start (where it is at first), home (-1: a host that is not up), times (how often each was moved): per VM;
+    free, capacity, rank (of the version), on (movable VMs): per host.
     strict: whether no VM may be moved to a host with another of its group; else that is only avoided.
     in_place: hosts to upgrade with their VMs on them, the coordinator first. wish: where VMs had better be, by VM.
     """
@@ -35,7 +36,8 @@ class Board:
         self.usable = [host.usable for host in pool.hosts]
         self.coordinator = self.number[pool.coordinator]
         self.at = [self.number[vm.host] for vm in pool.vms]
-        self.home = list(self.at)
+        self.start = list(self.at)
+        self.home = [self.number.get((vm.movable and vm.home) or vm.host, -1) for vm in pool.vms]
         self.size = [vm.size for vm in pool.vms]
         self.wish: dict[int, int] = {}
         self.allowed = [None if vm.allowed is None else self._numbers(vm.allowed) for vm in pool.vms]

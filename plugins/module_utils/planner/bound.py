@@ -14,16 +14,16 @@ MOST_STEPS = 50_000  # of the search; when they are used up the weaker bound is 
 
 
 def least(board: Board, todo: t.Sequence[int], *, home: bool) -> Bound:
-    """board: at the start; todo: the hosts that are emptied. home: whether every VM ends where it was.
+    """board: at the start; todo: the hosts that are emptied. home: whether every VM ends at its home.
 
     Every VM on them moves once. What leaves the coordinator, while no other host has been upgraded, goes to hosts that need not be
     emptied, as far as there is room, and else has to move twice. After that a VM moves once only if it goes to such a host or one that
     has been upgraded; what does not fit there when its host's turn comes, in the best order of the hosts, moves twice.
     Where the coordinator's largest VM fits nowhere, what makes way for it moves once more (hole). Hosts down together change nothing.
     """
-    if home:  # each leaves and comes back
-        twice = [(board.size[v], 2 if _returns(board, v) else 1) for h in todo for v in board.on[h]]
-        return Bound(sum(size * times for size, times in twice), sum(times for _size, times in twice))
+    if home:  # each leaves and comes back, or is away already
+        often = [(board.size[v], _times(board, v, h, h in todo)) for h in board.hosts() for v in board.on[h]]
+        return Bound(sum(size * times for size, times in often), sum(times for _size, times in often))
     moved = {h: sum(board.size[v] for v in board.on[h]) for h in todo}
     memory, moves, hole = sum(moved.values()), sum(len(board.on[h]) for h in todo), 0
     first = board.coordinator if board.coordinator in todo else None
@@ -38,6 +38,13 @@ def least(board: Board, todo: t.Sequence[int], *, home: bool) -> Bound:
         room += board.capacity[first] - moved[first] + again
     loss = _loss([(board.capacity[h], moved[h]) for h in rest], room)
     return Bound(memory + loss + hole, moves + _fewest([board.size[v] for h in rest for v in board.on[h]], loss), hole)
+
+
+def _times(board: Board, vm: int, host: int, leaves: bool) -> int:
+    """How often a VM has to move for its host to be emptied, if it is, and for it to be home in the end."""
+    if board.home[vm] == host:
+        return int(leaves) * (2 if _returns(board, vm) else 1)
+    return int(leaves or board.home[vm] >= 0)
 
 
 def _returns(board: Board, vm: int) -> bool:

@@ -21,6 +21,7 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
     """
     del level
     left, waves = list(todo), t.cast(Waves, [])
+    _come_home(board, [-1 if home in left else home for home in board.home])
     while left:
         most = 1 if left[0] == board.coordinator else at_once
         wave = next((left[:count] for count in range(min(most, len(left)), 0, -1) if _aside(board, left[:count], chance)), None)
@@ -43,6 +44,7 @@ def stay_until_done(board: Board, todo: t.Sequence[int], level: float, at_once: 
     left, waves = list(todo), t.cast(Waves, [])
     by_size = chance.random() < 0.5
     largest = {h: max((board.size[v] for v in board.on[h]), default=0) if by_size else 0 for h in todo}
+    _come_home(board, [-1 if home in left else home for home in board.home])
     while left:
         if left[0] != board.coordinator:
             order = {host: (-largest[host], n) for n, host in enumerate(left)}

@@ -45,7 +45,8 @@ class Host:
 class Vm:
     """A VM that runs. size: what it takes of its host, with overhead; allowed: the hosts it may run on, None for all.
 
-    reason: why it cannot be moved, where it cannot; group: members of one are to be on different hosts; affinity: the host it prefers.
+    reason: why it cannot be moved, where it cannot; group: members of one are to be on different hosts; affinity: the host it prefers;
+    home: where it was before an upgrade that is half done; None: where it is.
     """
 
     id: str
@@ -56,13 +57,14 @@ class Vm:
     group: str | None = None
     allowed: frozenset[str] | None = None
     affinity: str | None = None
+    home: str | None = None
 
 
 @dataclass(frozen=True)
 class Policy:
     """unmovable: what becomes of a VM that cannot be moved, on a host to evacuate: fail, skip_host, shutdown or suspend.
 
-    return_home: never, always (every VM ends where it was) or affinity (those with an affinity end there, where they fit);
+    return_home: never, always (every VM ends at its home) or affinity (those with an affinity end there, where they fit);
     anti_affinity: hard (no VM is moved to a host with another of its group) or soft (avoided where that costs nothing);
     max_hosts_down: hosts upgraded at once, once the coordinator is; max_parallel_migrations: in the whole pool, None for no limit.
     """

@@ -192,7 +192,7 @@ def _homes(board: Board, policy: Policy) -> list[int]:
 
 def _cost(board: Board, todo: t.Sequence[int], waves: Waves, policy: Policy) -> float:
     """Memory moved first, then VMs that are moved often, waves where hosts may be down together, how even hosts are loaded in the end."""
-    must = sum(board.size[v] for v, h in enumerate(board.home) if h in todo and board.pool.vms[v].movable) or 1
+    must = sum(board.size[v] for v, h in enumerate(board.start) if h in todo and board.pool.vms[v].movable) or 1
     shares = [board.load(h) / board.capacity[h] for h in board.hosts() if board.usable[h] and board.capacity[h] > 0]
     mean = sum(shares) / len(shares) if shares else 0
     uneven = max(0.0, max(shares) / mean - LEVEL) if mean else 0.0
@@ -206,7 +206,7 @@ def _written(board: Board, todo: t.Sequence[int], found: _Found, least: Bound) -
     hosts, vms = board.pool.hosts, board.pool.vms
     fixed: dict[str, list[str]] = {}
     for v, vm in enumerate(vms):
-        if not vm.movable and board.home[v] in todo:
+        if not vm.movable and board.start[v] in todo:
             fixed.setdefault(vm.host, []).append(vm.id)
     actions: list[Action] = []
     breaches = 0

@@ -70,6 +70,12 @@ class _Run:
         here = [other for other, at in self.where.items() if at == host and other != vm and self.on[other] == "running"]
         return [other for other in here if group and self.vms[other]["group"] == group]
 
+    def home(self, vm: str) -> str:
+        """Where it is to end if all come home: where it was, also before an upgrade that is half done."""
+        this = self.vms[vm]
+        known = this["movable"] and this.get("home") in self.hosts
+        return str(this["home"] if known else this["host"])
+
     def migrate(self, vm: str, src: str, dst: str) -> None:
         this = self.vms[vm]
         _rule(self.on[vm] == "running", "the VM is down")
@@ -108,7 +114,7 @@ class _Run:
 
     def outcome(self) -> Outcome:
         self.out.moves, self.out.most = sum(self.count.values()), max(self.count.values(), default=0)
-        self.out.away = [vm for vm, at in self.where.items() if at != self.vms[vm]["host"]]
+        self.out.away = [vm for vm, at in self.where.items() if at != self.home(vm)]
         return self.out
 
 

@@ -39,6 +39,7 @@ def pool_of(instance: dict[str, t.Any]) -> Pool:
             vm.get("group"),
             None if vm.get("allowed") is None else frozenset(vm["allowed"]),
             vm.get("affinity"),
+            vm.get("home"),
         )
         for vm in instance["vms"]
     )

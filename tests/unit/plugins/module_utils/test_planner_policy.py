@@ -126,6 +126,28 @@ def test_vms_return_as_asked() -> None:
     assert liked.moved <= home.moved
 
 
+def test_a_half_done_upgrade_brings_vms_home_that_are_away_already() -> None:
+    away = {"a0": {"home": "c"}, "a1": {"home": "b"}}
+    given = pool(10, {"a": [2, 3, 1], "b": [], "c": [2]}, ties=away, a={"version": NEW}, b={"version": NEW})
+    found = plan(given, Policy(return_home="always"))
+    assert ends(given, found) == {"a0": "c", "a1": "b", "a2": "a", "c0": "c"}
+    assert moves(found)[0] == ("a1", "b"), "its home is upgraded: nothing to wait for"
+    assert sorted(vm for vm, _host in moves(found)) == ["a0", "a1", "c0", "c0"]
+    assert (found.moved, found.bound.memory, found.away) == (9 * GIB, 9 * GIB, [])
+    assert moves(plan(given, Policy())) == [("c0", "b")], "nobody asked for them to be home"
+
+
+def test_where_nothing_is_left_to_upgrade_vms_just_go_home_where_they_fit() -> None:
+    away = {"a0": {"home": "b"}, "a1": {"home": "gone"}, "a2": {"home": "b"}}
+    given = pool(10, {"a": [6, 1, 2], "b": [1]}, ties=away, a={"version": NEW}, b={"version": NEW})
+    assert moves(plan(given, Policy(return_home="always"))) == [("a0", "b"), ("a2", "b")]
+    crowded = pool(10, {"a": [6, 1, 2], "b": [8]}, ties=away, a={"version": NEW}, b={"version": NEW})
+    found = plan(crowded, Policy(return_home="always"))
+    assert (moves(found), found.away) == ([("a2", "b")], ["a0"])
+    older = pool(10, {"a": [6], "b": []}, ties=away, a={"version": NEW}, b={"due": False})
+    assert plan(older, Policy(return_home="always")).away == ["a0"], "a VM is never moved to an older host"
+
+
 def test_members_of_a_group_never_meet_unless_that_is_only_a_wish() -> None:
     group = {"group": "db"}
     given = pool(10, {"a": [2], "b": [2], "c": [2]}, ties={"a0": group, "b0": group, "c0": group})

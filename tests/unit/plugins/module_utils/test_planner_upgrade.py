@@ -61,6 +61,7 @@ def ties(draw: st.DrawFn, names: list[str]) -> dict[str, t.Any]:
         "group": draw(st.sampled_from([None, None, None, "g", "i"])),
         "allowed": draw(st.none() | st.none() | st.sets(st.sampled_from(names), min_size=1).map(sorted)),
         "affinity": draw(st.none() | st.sampled_from(names)),
+        "home": draw(st.none() | st.none() | st.sampled_from(names)),
     }
 
 
