@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import hosts
+from ... import heartbeat
 from ...errors import InvalidChange
 from ...plan import Plan
 from ...refs import Objects, Record
@@ -60,11 +60,8 @@ def plan_off(plan: Plan, have: State, want: State) -> None:
 def plan_on(plan: Plan, objects: Objects, pool_ref: str, have: State, want: State) -> None:
     """Raises InvalidChange for SRs or hosts it could not work with. The plan must know who is in the pool by then."""
     if want["enabled"] and (not have["enabled"] or goes_off(have, want)):
-        _refuse_licence(objects)
-        _refuse_dead_hosts(objects)
         srs = [objects.resolve("SR", name) for name in want["heartbeat_srs"]]
-        for sr in srs:
-            _refuse_sr(objects, sr)
+        heartbeat.refuse(objects, srs)
         plan.add("pool.enable_ha", srs, {}, what="turn high availability on", slow=True)
     tolerated, size = want["host_failures_to_tolerate"], len(plan.after["members"]) + 1
     if have["host_failures_to_tolerate"] == tolerated:
@@ -72,32 +69,3 @@ def plan_on(plan: Plan, objects: Objects, pool_ref: str, have: State, want: Stat
     if tolerated >= size:
         raise InvalidChange(f"A pool of {size} hosts cannot tolerate that {tolerated} of them fail.", hint=f"At most {size - 1}.")
     plan.add("pool.set_ha_host_failures_to_tolerate", pool_ref, tolerated, what=f"let high availability tolerate {tolerated} failed hosts")
-
-
-def _refuse_licence(objects: Objects) -> None:
-    if hosts.pool_of(objects)[1].get("restrictions", {}).get("enable_xha", "true") != "true":
-        raise InvalidChange("The pool's licence does not include high availability.", code="LICENCE_RESTRICTION")
-
-
-def _refuse_dead_hosts(objects: Objects) -> None:
-    if dead := hosts.down(objects):
-        raise InvalidChange(
-            f"High availability cannot be turned on while hosts are down: {', '.join(dead)}.", hint="Start them first.", code="HOST_OFFLINE"
-        )
-
-
-def _refuse_sr(objects: Objects, ref: str) -> None:
-    sr = objects.get("SR", ref)
-    label = objects.label("SR", ref)
-    if not sr["shared"]:
-        raise InvalidChange(f"SR {label!r} cannot carry the heartbeat: it is not shared.", hint="Name a shared SR in ha.heartbeat_srs.")
-    attached = {pbd["host"] for pbd in objects.all("PBD").values() if pbd["SR"] == ref and pbd["currently_attached"]}
-    if missing := sorted(hosts.name_of(objects, host) for host in objects.all("host") if host not in attached):
-        raise InvalidChange(
-            f"SR {label!r} cannot carry the heartbeat: it is not attached on {', '.join(missing)}.",
-            hint="Attach it on every host (xen_sr repairs it).",
-        )
-    # the daemon attaches the statefile without xapi (xen-api: ocaml/xapi/xha_statefile.ml)
-    driver = next((sm for sm in objects.all("SM").values() if sm["type"] == sr["type"]), None)
-    if driver and "features" in driver and not {"VDI_GENERATE_CONFIG", "VDI_ATTACH_OFFLINE"} & set(driver["features"]):
-        raise InvalidChange(f"SR {label!r} cannot carry the heartbeat: SRs of type {sr['type']} do not support it.")
