@@ -1,0 +1,140 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What all methods have in common."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+import time
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ... import hosts
+from ...client import Session
+from ...errors import InvalidChange
+from ...plan import Plan
+from ...refs import Objects, Record
+
+REQUIRED, ALWAYS, NEVER = "required", "always", "never"
+FINISHED = "domzero.xen:upgraded"  # in host.other_config: id of the upgrade that has finished this host
+JOURNAL = re.compile(r"domzero\.xen:upgrade-(\d+)")  # in pool.other_config
+
+
+@dataclass(frozen=True)
+class Due:
+    """Why a host is due, and what is done about it.
+
+    evacuate: whether its VMs have to leave; reboot; restart: its toolstack alone; version: what it will be, "" if that is not known
+    or stays the same; packages: what will be installed; install: False where only the reboot or restart is left to do; first: reboot or
+    restart, where an earlier update has to be finished before anything can be installed.
+    """
+
+    why: str
+    evacuate: bool
+    reboot: bool
+    version: str = ""
+    packages: list[str] = field(default_factory=list)
+    install: bool = True
+    restart: bool = False
+    first: str = ""
+
+
+class Method:
+    """name: the option's value; ordered: whether the coordinator must not be behind its members; patience: seconds one host may take."""
+
+    name: t.ClassVar[str] = ""
+    ordered: t.ClassVar[bool] = True
+    patience: t.ClassVar[int] = 3600
+
+    def __init__(self, options: Record, session: Session, objects: Objects, run: str = ""):
+        self.options, self.session, self.objects, self.run = options, session, objects, run
+        self.reboot = str(options.get("reboot") or REQUIRED)
+
+    def due(self, refs: t.Iterable[str] | None = None) -> dict[str, Due]:
+        """The live hosts (or those of refs that are live) that need it. Nothing is changed. Raises InvalidChange, ApiError."""
+        asked = list(self.objects.all("host")) if refs is None else list(refs)
+        live = [ref for ref in asked if hosts.is_live(self.objects, ref)]
+        found = self.look(live) if live else {}
+        wished = ((ref, self._as_wished(due)) for ref, due in found.items())
+        return {ref: due for ref, due in wished if due.install or due.reboot or due.restart}
+
+    def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
+        """As due, with a reboot where the method wants one."""
+        raise NotImplementedError
+
+    def _as_wished(self, due: Due) -> Due:
+        if self.reboot == ALWAYS and due.install:
+            return replace(due, reboot=True, restart=False, evacuate=True)
+        if self.reboot == NEVER and due.reboot and due.first != "reboot":
+            return replace(due, reboot=False, evacuate=due.evacuate and self.needs_empty(due))
+        return due
+
+    def needs_empty(self, due: Due) -> bool:
+        """Whether it cannot be installed while VMs run, even without a reboot."""
+        return False
+
+    def prepare(self, plan: Plan) -> None:
+        """What is to be done once, before hosts are looked at: a download, an upload."""
+
+    def install(self, plan: Plan, ref: str, due: Due) -> None:
+        """What is to be done on the host before its reboot or restart."""
+
+    def check(self, ref: str, due: Due) -> object:
+        """After its reboot: True, or what is not as it should be."""
+        return True
+
+    def finish(self, plan: Plan, ref: str) -> None:
+        """What is noted when all is done."""
+
+    def label(self, ref: str) -> str:
+        return hosts.name_of(self.objects, ref)
+
+    def journal(self) -> Record:
+        """The record of the upgrade that is under way; empty without one."""
+        return journal_of(self.objects)
+
+
+class Nothing(Method):
+    """No host is due: what remains of an upgrade is to be finished."""
+
+    name = "none"
+    ordered = False
+
+    def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
+        return {}
+
+
+def journal_of(objects: Objects) -> Record:
+    _ref, pool = hosts.pool_of(objects)
+    kept = {int(match.group(1)): text for key, text in pool["other_config"].items() if (match := JOURNAL.fullmatch(key))}
+    try:
+        found = json.loads(kept[max(kept)]) if kept else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def epoch(text: str) -> float:
+    """Seconds since 1970 of a time as XenAPI or people write it: 20261121T19:00:00Z, 2026-11-21 19:00. Raises InvalidChange."""
+    digits = re.sub(r"[^0-9]", "", text.partition(".")[0])
+    try:
+        return float(calendar.timegm(time.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S")))
+    except ValueError:
+        raise InvalidChange(f"{text!r} is no time.", hint="Write it in UTC, such as 2026-11-21T19:00:00Z.") from None
+
+
+def server_time(session: Session, ref: str) -> float:
+    """What a host's own clock says, as seconds since 1970."""
+    return epoch(str(session.call("host.get_servertime", ref)))
+
+
+def note(plan: Plan, objects: Objects, ref: str, key: str, value: str) -> None:
+    """Write a key of a host's other_config. While it is written there is none, which must mean the same as the old value."""
+    held = objects.get("host", ref)["other_config"]
+    what = f"note {key} at host {hosts.name_of(objects, ref)!r}"
+    if key in held:
+        plan.add("host.remove_from_other_config", ref, key, what=what)
+    plan.add("host.add_to_other_config", ref, key, value, what=what)
