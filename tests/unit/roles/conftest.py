@@ -47,17 +47,25 @@ class Site:
     """A shipped site with its inventory; run() runs a playbook of the collection on it."""
 
     def __init__(self, name: str, folder: Path, variables: Variables | None = None):
-        self.sim = InProcess(site.build(site.load(name), speed=0)).start()
+        self.sim = self.simulated(name)
         self.name, self.folder = name, folder
         self.variables = variables or {}
 
+    def simulated(self, name: str) -> InProcess:
+        return InProcess(site.build(site.load(name), speed=0)).start()
+
+    def known(self) -> Variables:
+        """What the inventory cannot know."""
+        return {"pool_build_fingerprint": [host.fingerprint_sha256 for host in self.sim.hosts], "simulator_port": self.sim.hosts[0].port}
+
+    def inventory(self) -> Path:
+        return CHECKOUT / "playbooks/inventories" / self.name
+
     def start(self, playbook: str, *arguments: str, **variables: t.Any) -> subprocess.Popen[str]:
-        pins = [host.fingerprint_sha256 for host in self.sim.hosts]
-        known = {"pool_build_fingerprint": pins, "simulator_port": self.sim.hosts[0].port, **self.variables, **variables}
-        (self.folder / "variables.json").write_text(json.dumps(known))
+        (self.folder / "variables.json").write_text(json.dumps({**self.known(), **self.variables, **variables}))
         program = Path(sys.executable).with_name("ansible-playbook")
-        inventory = CHECKOUT / "playbooks/inventories" / self.name
-        command = [program, "-i", inventory, "-e", f"@{self.folder}/variables.json", *arguments, CHECKOUT / "playbooks" / f"{playbook}.yml"]
+        more = ["-e", f"@{self.folder}/variables.json", *arguments]
+        command = [program, "-i", self.inventory(), *more, CHECKOUT / "playbooks" / f"{playbook}.yml"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def run(self, playbook: str, *arguments: str, **variables: t.Any) -> Ran:

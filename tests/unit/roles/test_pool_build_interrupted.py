@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import functools
-import os
-import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import invariants
 from ansible_collections.domzero.xen.tests.unit.roles.conftest import Site
+from ansible_collections.domzero.xen.tests.unit.roles.interruption import WAYS, interrupt
 
 pytestmark = pytest.mark.slow
 # on top of the scenario: settings of a host, a VLAN, an address on it
@@ -41,7 +39,6 @@ MORE = {
     ],
 }
 CHANGES = 30  # a run without interruption makes so many changing calls; held by the first test
-WAYS = ("cut before the call took effect", "cut after the call took effect", "the control node died during the call")
 
 
 @functools.cache
@@ -57,31 +54,6 @@ def undisturbed() -> tuple[dict[str, list[object]], int]:
             lab.sim.stop()
 
 
-def interrupt(lab: Site, way: str, nth: int) -> None:
-    """A first run that is interrupted at its nth changing call."""
-    if way.startswith("cut before"):
-        lab.sim.faults.cut_before_change(nth)
-    elif way.startswith("cut after"):
-        lab.sim.faults.cut_after_change(nth)
-    process = lab.start("pool_build")
-    if way.startswith("the control node"):
-        strike, left = lab.sim.faults.strike, [nth]
-
-        def struck(method: str, changing: bool) -> object:
-            left[0] -= changing
-            if left[0] == 0 and changing:
-                os.killpg(process.pid, signal.SIGKILL)
-                lab.sim.faults.strike = strike
-            return strike(method, changing)
-
-        lab.sim.faults.strike = struck
-    process.communicate(timeout=120)
-    end = time.monotonic() + 10  # the call goes on when its caller is dead
-    while len(lab.sim.calls()) < nth:
-        assert time.monotonic() < end, "the run was not interrupted"
-        time.sleep(0.01)
-
-
 def test_every_changing_call_is_an_interruption_point():
     assert undisturbed()[1] == CHANGES
 
@@ -90,7 +62,7 @@ def test_every_changing_call_is_an_interruption_point():
 @pytest.mark.parametrize("nth", range(1, CHANGES + 1))
 def test_the_next_run_ends_where_an_undisturbed_one_does(shipped, nth, way):
     lab = shipped("homogeneous", **MORE)
-    interrupt(lab, way, nth)
+    interrupt(lab, "pool_build", way, nth)
     again = lab.run("pool_build")
     assert again.code == 0, again.output
     assert lab.state() == undisturbed()[0]
