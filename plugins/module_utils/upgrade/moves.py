@@ -1,0 +1,228 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A list of actions on VMs is carried out: as much at once as the limits let, none in the way of an earlier one.
+
+An action is decided when its turn comes, from the VM as it is then. So whatever was interrupted, or done by somebody else meanwhile,
+is seen, and running the same list again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from .. import capacity, hosts, tasks
+from ..client import Session
+from ..errors import ApiError, Timeout, Untrusted, XenError
+from ..formats.sizes import readable_size
+from ..mirror import Mirror
+from ..plan import Operation
+from ..planner import model
+from ..planner.turns import Turn
+from ..reasons import name
+from ..refs import NULL, Objects, Record
+from .moves_steps import BUSY, MIGRATE, STARTS, STOPS, SUSPEND, Rules, Steps, Verdict, Wish, expected, is_done
+from .moves_wait import Course, Courses, For, answer, made, rests
+
+ATTEMPTS = 4  # looks at a VM whose calls had an unknown outcome
+OPS = {MIGRATE: model.MIGRATE, **dict.fromkeys(STOPS, model.STOP), **dict.fromkeys(STARTS, model.START)}
+Row = dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """migrations: at once in the whole pool, None for no limit; per_host: at once into a host, and out of it."""
+
+    migrations: int | None = None
+    per_host: int = 3
+
+
+@dataclass
+class Told:
+    """What came of an action: the calls made (or to be made); surprise: why the VM was left alone; error: what failed."""
+
+    operations: list[str] = field(default_factory=list)
+    before: Record | None = None
+    surprise: str = ""
+    error: XenError | None = None
+
+
+class Moves:
+    """wishes: in an order that is valid one by one. predict() tells what carry_out() would do."""
+
+    def __init__(self, session: Session, wishes: t.Sequence[Wish], rules: Rules, limits: Limits):
+        session.mirror = session.mirror or Mirror(session)
+        self.session, self.wishes, self.rules, self.limits = session, wishes, rules, limits
+        self.objects = Objects(session)
+        self.told = [Told() for _wish in wishes]
+        self._todo: list[int] = []
+        self._source: dict[int, str] = {}
+
+    # looking -----------------------------------------------------------------------------------------------------------
+    def predict(self) -> None:
+        """Every action from the VM as it is, or as the one before leaves it."""
+        vms = {wish.vm: expected(self.objects.get("VM", wish.vm)) for wish in self.wishes if wish.vm in self.objects.all("VM")}
+        steps, behind = Steps(self.objects, self.rules), self._behind(vms)
+        for number, wish in enumerate(self.wishes):
+            told = self.told[number]
+            if wish.vm not in vms:
+                told.surprise = f"VM {wish.label!r} is not there any more."
+            elif number not in behind:
+                self._note(told, steps.verdict(wish, vms[wish.vm]), vms[wish.vm])
+                self._source[number] = vms[wish.vm]["resident_on"]
+                if not told.surprise and not told.error:
+                    vms[wish.vm] = steps.verdict(wish, vms[wish.vm]).after
+                    if told.operations or not rests(self.objects.get("VM", wish.vm)):
+                        self._todo.append(number)
+
+    def _behind(self, vms: t.Mapping[str, Record]) -> set[int]:
+        """Actions that lie behind: of each VM those before the last one after which it would be as it is."""
+        out: set[int] = set()
+        for vm in vms:
+            numbers = [n for n, wish in enumerate(self.wishes) if wish.vm == vm]
+            done = [place for place, n in enumerate(numbers) if is_done(self.wishes[n], vms[vm])]
+            out.update(numbers[: done[-1]] if done else [])
+        return out
+
+    @staticmethod
+    def _note(told: Told, verdict: Verdict, vm: Record) -> None:
+        told.before, told.surprise = vm, verdict.surprise
+        told.operations = [o.method for o in verdict.plan.operations]
+        if verdict.reason:
+            told.error = XenError(verdict.reason.text, hint=verdict.reason.remedy, code=verdict.reason.code)
+
+    # carrying out ------------------------------------------------------------------------------------------------------
+    def carry_out(self) -> None:
+        """After predict(). What fails is told; raises only when the pool does not answer any more, or the run is told to end."""
+        courses, waiting, going = Courses(self.session), list(self._todo), set[int]()
+        size = {wish.vm: capacity.memory_needed(self.objects.get("VM", wish.vm)) for wish in self._wishes(waiting)}
+        free = {host: capacity.memory_free(self.objects, host) for host in self.objects.all("host")}
+        group = self._groups()
+        actions = [self._action(number) for number in range(len(self.wishes))]
+        try:
+            while waiting or going:
+                turn = Turn("", size, group, free, [actions[n] for n in sorted(going)])
+                begun = turn.take(actions, waiting, 1, self.limits.migrations, (self.limits.per_host, self.limits.per_host))
+                if not begun and not going:
+                    self._stuck(waiting, free, size)
+                    return
+                waiting = [n for n in waiting if n not in begun]
+                ended = []
+                for number in begun:
+                    free[actions[number].host] -= 0 if actions[number].op == model.STOP else size[actions[number].vm]
+                    going.add(number)
+                    if courses.begin(number, self._course(number)):
+                        ended.append(number)
+                ended = ended or courses.proceed()
+                for number in ended:
+                    going.discard(number)
+                    self._give_back(number, actions[number], free, size)
+        finally:
+            courses.cancel()
+
+    def _wishes(self, numbers: t.Iterable[int]) -> list[Wish]:
+        return [self.wishes[n] for n in numbers]
+
+    def _action(self, number: int) -> model.Action:
+        wish, source = self.wishes[number], self._source.get(number, "")
+        if wish.action in STOPS:
+            return model.Action(model.STOP, source if source != NULL else wish.host, wish.vm)
+        return model.Action(OPS[wish.action], wish.host, wish.vm, source if wish.action == MIGRATE else "")
+
+    def _groups(self) -> dict[str, str]:
+        """Members of a group with anti-affinity do not move at the same time; older releases have none."""
+        used = {ref: vm["groups"] for ref, vm in self.objects.all("VM").items() if vm.get("groups")}
+        apart = {ref for ref, group in self.objects.all("VM_group").items() if group["placement"] == "anti_affinity"} if used else set()
+        return {vm: group for vm, groups in used.items() for group in groups if group in apart}
+
+    def _give_back(self, number: int, action: model.Action, free: dict[str, int], size: dict[str, int]) -> None:
+        """The room that is free now: where the VM was, or where it did not come to."""
+        told = self.told[number]
+        if told.error or told.surprise:
+            free[action.host] += 0 if action.op == model.STOP else size[action.vm]
+        elif action.op == model.STOP:
+            free[action.host] += size[action.vm]
+        elif action.op == model.MIGRATE and action.source in free:
+            free[action.source] += size[action.vm]
+
+    def _stuck(self, waiting: t.Iterable[int], free: t.Mapping[str, int], size: t.Mapping[str, int]) -> None:
+        for number in waiting:
+            wish, told = self.wishes[number], self.told[number]
+            told.operations = []
+            label, at = name(t.cast(Record, told.before)), hosts.name_of(self.objects, wish.host)
+            why = f"host {at!r} has {readable_size(max(0, free.get(wish.host, 0)))} free, it needs {readable_size(size[wish.vm])}"
+            told.surprise = f"{label} was left where it is: " + (why if wish.action not in STOPS else "others were to go first")
+            told.surprise += "."
+
+    def _course(self, number: int) -> Course:
+        """One action, looked at anew whenever the outcome of a call is not known."""
+        wish, told = self.wishes[number], self.told[number]
+        told.operations, until = [], time.monotonic() + self.rules.wait_timeout
+        for attempt in range(ATTEMPTS):
+            try:
+                yield from self._at_rest(wish, until)
+                yield from self._once(wish, told)
+                return
+            except Timeout as e:
+                told.error = e
+                return
+            except Untrusted:
+                raise
+            except XenError as e:
+                told.error = e
+                if not isinstance(e, ApiError) or e.code in tasks.NOT_YET:
+                    answer(self.session)
+                elif attempt == ATTEMPTS - 1 or not self._again(wish, e):
+                    return
+
+    def _at_rest(self, wish: Wish, until: float) -> Course:
+        """What is under way with the VM, such as what a run that was killed has left, ends first."""
+        self.objects.forget()
+        vm = self.objects.all("VM").get(wish.vm)
+        if vm and not rests(vm):
+            if wish.action in STOPS and wish.action != SUSPEND:
+                until = min(until, time.monotonic() + self.rules.shutdown_timeout)
+            try:
+                yield For("vm", wish.vm, f"what is under way with {name(vm)}", until)
+            except Timeout:
+                if wish.action not in STOPS:
+                    raise
+            self.objects.forget()
+
+    def _once(self, wish: Wish, told: Told) -> Course:
+        vm = self.objects.all("VM").get(wish.vm)
+        told.error = None
+        if vm is None:
+            told.surprise = f"VM {wish.label!r} is not there any more."
+            return
+        verdict = Steps(self.objects, self.rules).verdict(wish, vm)
+        told.surprise = verdict.surprise
+        if verdict.reason:
+            told.error = XenError(verdict.reason.text, hint=verdict.reason.remedy, code=verdict.reason.code)
+        if told.surprise or told.error:
+            return
+        for operation in verdict.plan.operations:
+            yield from self._call(operation, told, name(vm))
+
+    def _call(self, operation: Operation, told: Told, label: str) -> Course:
+        told.operations.append(operation.method)
+        if not operation.slow:
+            self.session.call(operation.method, *operation.params)
+            return
+        try:
+            yield from made(self.session, operation, operation.params, time.monotonic() + operation.timeout, label)
+        except (ApiError, Timeout):
+            if not operation.instead:
+                raise
+            harder = Operation(operation.instead, operation.params, slow=True, timeout=self.rules.wait_timeout)
+            yield from self._call(harder, told, label)
+
+    def _again(self, wish: Wish, error: ApiError) -> bool:
+        """After a refusal: whether to look again, since the VM is busy; or it is not what it was."""
+        self.objects.forget()
+        vm = self.objects.all("VM").get(wish.vm)
+        if vm is None or is_done(wish, vm) or Steps(self.objects, self.rules).verdict(wish, vm).surprise:
+            return True
+        return error.code == BUSY
