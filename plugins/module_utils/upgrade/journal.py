@@ -114,6 +114,17 @@ def plan_write(plan: Plan, ref: str, pool: Record, note: Note) -> None:
         plan.add("pool.remove_from_other_config", ref, f"{PREFIX}{number}", what="remove the older note of the upgrade")
 
 
+def written(plan: Plan, pool: Record) -> dict[str, str]:
+    """The pool's other_config after the steps of a plan."""
+    config = dict(pool["other_config"])
+    for step in plan.operations:
+        if step.method == "pool.add_to_other_config":
+            config[step.params[1]] = step.params[2]
+        elif step.method == "pool.remove_from_other_config":
+            config.pop(step.params[1], None)
+    return config
+
+
 def plan_removal(plan: Plan, ref: str, pool: Record) -> None:
     """The oldest first: what is left by whoever is interrupted is the one that counts."""
     for number in sorted(versions(pool)):

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
-from datetime import datetime, timezone
 
 from .. import host_return, hosts
 from ..refs import Objects
@@ -21,7 +21,7 @@ def seconds(date: str) -> float:
     """A date of XenAPI, in any of its spellings, as seconds since the epoch. 0 for what is none."""
     digits = "".join(re.findall(r"\d+", date))[:14]
     try:
-        return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc).timestamp()
+        return float(calendar.timegm(time.strptime(digits, "%Y%m%d%H%M%S")))
     except ValueError:
         return 0.0
 
