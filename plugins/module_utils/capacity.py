@@ -44,5 +44,10 @@ def is_older(host: Record, than: Record) -> bool:
     return any(left and right and _version(left) < _version(right) for left, right in pairs)
 
 
+def versions(host: Record) -> tuple[tuple[int, ...], ...]:
+    """A host's versions, the one that counts most first; what is newer in all of them is greater."""
+    return tuple(tuple(_version(host["software_version"].get(key, ""))) for key in VERSIONS)
+
+
 def _version(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", text)]

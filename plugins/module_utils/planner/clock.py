@@ -17,7 +17,7 @@ from .turns import Turn
 class Speed:
     """nic: GiB a minute of a host, each way; stream: of one migration; setup: minutes of one migration; dirty: what is sent for each byte.
 
-    incoming, outgoing: migrations of a host at once; upgrade: with the reboot; stop, start: of a VM.
+    incoming, outgoing: migrations of a host at once; upgrade: with the reboot; restart: an upgrade that VMs stay for; stop, start: of a VM.
     """
 
     nic: float = 50.0
@@ -29,6 +29,7 @@ class Speed:
     upgrade: float = 15.0
     stop: float = 1.0
     start: float = 1.0
+    restart: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class _Going:
 class _Clock:
     def __init__(self, pool: Pool, speed: Speed):
         self.pool, self.speed = pool, speed
+        self.kept = {host.id for host in pool.hosts if not host.evacuate}
         self.size = {vm.id: vm.size for vm in pool.vms}
         self.group = {vm.id: vm.group for vm in pool.vms if vm.group}
         self.free = {host.id: host.memory for host in pool.hosts}
@@ -105,7 +107,8 @@ class _Clock:
             self.free[a.host] -= self.size[a.vm]
         if a.op == MIGRATE:
             return _Going(number, a, self.speed.setup, self.size[a.vm] / 1024 * self.speed.dirty)
-        return _Going(number, a, {UPGRADE: self.speed.upgrade, STOP: self.speed.stop, START: self.speed.start}[a.op])
+        upgrade = self.speed.restart if a.host in self.kept else self.speed.upgrade
+        return _Going(number, a, {UPGRADE: upgrade, STOP: self.speed.stop, START: self.speed.start}[a.op])
 
     def _rates(self) -> dict[int, float]:
         """GiB a minute of those that send: a network card is shared alike."""

@@ -1,0 +1,109 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which hosts a VM may be moved to, by its storage, networks and CPU, and why to none where that is so."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import movable
+from ..reasons import Reason, name
+from ..refs import NULL, Objects, Record
+from ..vms import domain_type
+
+# what holds for a moment only, or what a plan itself takes care of: memory, versions, hosts that are enabled once they are upgraded
+PASSING = ("HOST_NOT_LIVE", "HOST_DISABLED", "OTHER_OPERATION_IN_PROGRESS", "NOT_SUPPORTED_DURING_UPGRADE")
+# codes with which xapi tells of other things than the VM itself (xen-api: ocaml/xapi/xapi_host.ml, compute_evacuation_plan_no_wlb)
+NOT_ITSELF = (*PASSING, "HOST_NOT_ENOUGH_FREE_MEMORY", "HOST_EVACUATE_VM_NOT_HA_PROTECTED", "NO_HOSTS_AVAILABLE")
+REMEDIES = {
+    "VM_LACKS_FEATURE": "Install the guest tools, or shut it down.",
+    "VM_REQUIRES_SR": "Attach the SR there, move the disk to shared storage (xen_vm_migrate with sr), or shut the VM down.",
+    "VM_REQUIRES_NETWORK": "Connect it there (xen_network), or shut the VM down.",
+    "VM_BAD_POWER_STATE": "Unpause it first.",
+}
+EJECT = "Eject it, or let eject be true."
+
+
+class Places:
+    """hosts: references of those that are up, by name. network: that carries the migrations, or NULL; eject: whether discs do not count.
+
+    What VMs need is compared with what hosts have once for all VMs that are alike.
+    """
+
+    def __init__(self, objects: Objects, hosts: t.Mapping[str, str], *, network: str = NULL, eject: bool = True):
+        self.objects, self.eject = objects, eject
+        self.hosts = dict(sorted(hosts.items()))
+        carriers = {host: movable.cannot_carry(objects, ref, network) for host, ref in self.hosts.items()} if network != NULL else {}
+        self.unreachable = {host: reasons for host, reasons in carriers.items() if reasons}
+        self._known: dict[t.Any, frozenset[str]] = {}
+
+    def of(self, ref: str) -> frozenset[str]:
+        """Names of the hosts that could run it, memory and versions aside."""
+        key = self._likeness(self.objects.get("VM", ref))
+        if key not in self._known:
+            self._known[key] = frozenset(host for host in self.hosts if not self.against(ref, host))
+        return self._known[key]
+
+    def _likeness(self, vm: Record) -> t.Hashable:
+        """What `against` looks at."""
+        vdis, flags = self.objects.all("VDI"), vm["last_boot_CPU_flags"]
+        drives = [
+            row for ref in vm["VBDs"] if (row := self.objects.get("VBD", ref))["VDI"] in vdis and not (self.eject and row["type"] == "CD")
+        ]
+        srs = frozenset(vdis[row["VDI"]]["SR"] for row in drives)
+        networks = frozenset(self.objects.get("VIF", vif)["network"] for vif in vm["VIFs"])
+        cpu = (flags.get("vendor"), flags.get("features"), vm["VCPUs_at_startup"], vm["platform"].get("vcpu-unrestricted"))
+        return srs, networks, cpu, domain_type(vm), vm.get("hardware_platform_version")
+
+    def against(self, ref: str, host: str) -> list[Reason]:
+        """What keeps it from a host."""
+        found = [
+            *self.unreachable.get(host, ()),
+            *movable.refuses(self.objects, self.hosts[host], self.objects.get("VM", ref), with_memory=False),
+            *movable.lacks(self.objects, ref, self.hosts[host], ejects=self.eject),
+        ]
+        return [reason for reason in found if reason.code not in PASSING]
+
+    def keeps(self, ref: str, here: str) -> list[Reason]:
+        """Why a VM cannot leave its host, with what to do; nothing if it can. Of hosts that refuse it alike, the first is told."""
+        if reasons := [reason for reason in movable.stays(self.objects, ref) if reason.code not in PASSING]:
+            return [_with_remedy(reason) for reason in reasons]
+        if self.of(ref) - {here}:
+            return []
+        others = [host for host in self.hosts if host != here]
+        if not others:
+            text = f"{name(self.objects.get('VM', ref))} has no other host that is up and could take it."
+            return [Reason("NO_HOSTS_AVAILABLE", text, "Switch another host on, or shut the VM down.")]
+        first: dict[str, Reason] = {}
+        for host in others:
+            for reason in self.against(ref, host):
+                first.setdefault(reason.code, reason)
+        return [_with_remedy(reason) for reason in first.values()]
+
+
+def _with_remedy(reason: Reason) -> Reason:
+    """What can be done about it without moving the VM as a task of its own does."""
+    return reason._replace(remedy=EJECT if reason.cd else REMEDIES.get(reason.code, reason.remedy))
+
+
+def told_by_xapi(objects: Objects, doubtful: t.Mapping[str, t.Collection[str]]) -> dict[str, Reason]:
+    """Why VMs do not move, of which the records tell no more than that they do not. doubtful: VMs, by the host they are on.
+
+    Each of these hosts is asked once (host.get_vms_which_prevent_evacuation).
+    """
+    found: dict[str, Reason] = {}
+    for host, refs in doubtful.items():
+        answer = objects.session.call("host.get_vms_which_prevent_evacuation", host)
+        for ref in refs:
+            code, *params = answer.get(ref) or [""]
+            if code and code not in NOT_ITSELF:
+                more = objects.readable(" ".join(param for param in params if param not in (ref, "")))
+                text = f"{name(objects.get('VM', ref))} cannot be moved: {code}{f' ({more})' if more else ''}."
+                found[ref] = Reason(code, text, REMEDIES.get(code, "Shut it down."))
+    return found
+
+
+def is_doubtful(vm: Record) -> bool:
+    """Whether xapi does not let it move, now, and nothing under way explains that."""
+    return vm["power_state"] == "Running" and movable.POOL_MIGRATE not in vm["allowed_operations"] and not vm["current_operations"]

@@ -1,0 +1,103 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules that plan have in common: their options, and a plan for a survey, or why there is none, as a result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import hosts, movable, tasks
+from ..planner.clock import Speed
+from ..planner.model import NoPlan, Plan, Policy
+from ..planner.upgrade import plan
+from ..refs import NULL, Objects, Record
+from ..vms import guests
+from . import table
+from .marks import SUSPEND
+from .survey import Survey
+from .told import Words
+from .waves import Waves, in_waves, timed
+
+Result = dict[str, t.Any]
+SPEEDS = ("nic", "stream", "setup", "upgrade", "restart", "stop", "start")
+POLICY: dict[str, dict[str, t.Any]] = {
+    "unmovable": {"type": "str", "choices": ["fail", "skip_host", "shutdown", "suspend"], "default": "fail"},
+    "anti_affinity": {"type": "str", "choices": ["hard", "soft"], "default": "hard"},
+    "max_parallel_migrations": {"type": "int"},
+    "network": {"type": "str"},
+    "eject": {"type": "bool", "default": True},
+    "speed": {"type": "dict", "options": {name: {"type": "float"} for name in SPEEDS}},
+    "wait_timeout": {"type": "int", "default": 7200},
+}
+UNDER_WAY = {*movable.MOVING, "start", "start_on", "resume", "resume_on", "shutdown", "clean_shutdown", "hard_shutdown", "suspend"}
+NOTHING: Result = {"actions": [], "hosts": [], "evacuate": False, "starts": []}
+
+
+def speed(params: Record) -> Speed:
+    return Speed(**{name: value for name, value in (params["speed"] or {}).items() if value is not None})
+
+
+def rested(objects: Objects, timeout: float) -> None:
+    """Returns when no VM is on its way any more: until then nobody can tell where VMs will be. Raises Timeout."""
+
+    def rests() -> object:
+        busy = sorted(vm["name_label"] for vm in guests(objects).values() if UNDER_WAY & set(vm["current_operations"].values()))
+        if busy:
+            objects.forget()
+        return f"still under way: {', '.join(busy)}" if busy else True
+
+    tasks.wait_until("migrations, starts and stops of VMs that are under way to end", rests, timeout=timeout)
+
+
+def network_of(objects: Objects, text: str | None) -> str:
+    """Reference of the network that carries the migrations. Raises NotFound, Ambiguous."""
+    return objects.resolve("network", text) if text else NULL
+
+
+def planned(survey: Survey, policy: Policy, rates: Speed, known: Result, solve: t.Callable[[], Plan] | None = None) -> Result:
+    """The result. known: what it tells besides, with due; solve: how the plan is found, where not for an upgrade."""
+    words = Words(survey, policy.unmovable if policy.unmovable == SUSPEND else "shutdown")
+    blockers = [
+        {"vm": one.vm, "uuid": one.uuid, "host": one.host, "code": one.reasons[0].code, "why": one.why, "remedy": one.remedy}
+        for one in survey.blockers
+    ]
+    result: Result = {"changed": False, **known, "skipped": {}, "blockers": blockers, "left": survey.left, "problems": []}
+    coordinator = hosts.name_of(survey.objects, hosts.coordinator(survey.objects))
+    try:
+        problems = _stuck(survey, policy)
+        found = None if problems else (solve or (lambda: plan(survey.pool, policy)))()
+    except NoPlan as e:
+        problems, found = [str(e)], None
+    if found is None:
+        result |= {"problems": problems, "plan": {"waves": [], "home": []}, "cost": None, "next": NOTHING, "done": False}
+        msg = f"There is no plan: {' '.join(problems)}"
+        return {**result, "table": table.lines(result, coordinator), "failed": True, "msg": msg}
+    way = timed(in_waves(found), survey.pool, policy, rates)
+    result |= {
+        "skipped": found.skipped,
+        "plan": words.plan(way),
+        "cost": words.cost(found, way),
+        "left": [*survey.left, *_away(survey, found, policy)],
+    }
+    result |= {"next": words.next(way), "done": _done(words, way)}
+    return {**result, "table": table.lines(result, coordinator)}
+
+
+def _stuck(survey: Survey, policy: Policy) -> list[str]:
+    """What the policy has no answer to."""
+    if policy.unmovable == "fail":
+        return [str(one) for one in survey.blockers]
+    if policy.unmovable != SUSPEND:
+        return []
+    awake = [one for one in survey.blockers if "suspend" not in survey.objects.get("VM", survey.vms[one.vm])["allowed_operations"]]
+    return [f"{one.why} It cannot be suspended either. {one.remedy}" for one in awake]
+
+
+def _away(survey: Survey, found: Plan, policy: Policy) -> list[str]:
+    homes = {vm.id: vm.affinity if policy.return_home == "affinity" else vm.home or vm.host for vm in survey.pool.vms}
+    return [f"VM {vm!r} cannot be brought back to {homes[vm]!r}: it does not fit or may not run there." for vm in found.away]
+
+
+def _done(words: Words, way: Waves) -> bool:
+    return not way.waves and not words.next(way)["actions"]

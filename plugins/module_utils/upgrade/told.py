@@ -1,0 +1,105 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan in the words of a result: waves, cost, and the actions that come next. Sizes are bytes, times minutes."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..planner.model import MIGRATE, START, STOP, Action, Plan
+from .marks import SHUTDOWN
+from .survey import MIB, Halted, Survey
+from .waves import Waves
+
+Row = dict[str, t.Any]
+RESUME, BEGIN = "resume", "start"
+
+
+class Words:
+    """how: what becomes of VMs that cannot be moved, shutdown or suspend."""
+
+    def __init__(self, survey: Survey, how: str):
+        self.survey, self.how = survey, how
+        self.size = {vm.id: vm.size * MIB for vm in survey.pool.vms} | {one.vm: one.size * MIB for one in survey.halted}
+
+    # a plan -----------------------------------------------------------------------------------------
+    def plan(self, found: Waves) -> Row:
+        waves = [
+            {
+                "hosts": wave.hosts,
+                "moves": [self._move(action) for action in wave.moves],
+                "stops": [self._stop(action) for action in wave.stops],
+                "starts": [self._start(action) for action in wave.starts] + [self._woken(one) for one in self._down(wave.hosts)],
+                "minutes": minutes(wave.minutes),
+            }
+            for wave in found.waves
+        ]
+        return {"waves": waves, "home": [self._move(action) for action in found.home]}
+
+    def cost(self, plan: Plan, found: Waves) -> Row:
+        bound = {"moves": plan.bound.moves, "memory": plan.bound.memory * MIB}
+        down = {vm: minutes(time) for vm, time in sorted(found.down.items())}
+        return {
+            "moves": plan.moves, "memory": plan.moved * MIB, "most_moved": plan.most_moved, "minutes": minutes(found.minutes),
+            "downtime": down, "bound": bound,
+        }  # fmt: skip
+
+    def _move(self, a: Action) -> Row:
+        return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "from": a.source, "to": a.host, "memory": self.size[a.vm]}
+
+    def _stop(self, a: Action) -> Row:
+        return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "host": a.host, "action": self.how}
+
+    def _start(self, a: Action) -> Row:
+        return {**self._stop(a), "action": BEGIN if self.how == SHUTDOWN else RESUME}
+
+    def _woken(self, one: Halted) -> Row:
+        return {"vm": one.vm, "uuid": self._record(one)["uuid"], "host": one.host, "action": self._wakes(one)}
+
+    # what comes next ----------------------------------------------------------------------------------
+    def next(self, found: Waves) -> Row:
+        """Up to and including the first wave. VMs that are down and could run come before everything else."""
+        waiting = {host for wave in found.waves for host in wave.hosts}
+        now = [one for one in self.survey.halted if one.host not in waiting and self._takes(one.host)]
+        if now:
+            return {"actions": [self._wake(one) for one in now], "hosts": [], "evacuate": False, "starts": []}
+        if not found.waves:
+            return {"actions": [self._action(action) for action in found.home], "hosts": [], "evacuate": False, "starts": []}
+        wave = found.waves[0]
+        emptied = {host.id for host in self.survey.pool.hosts if host.evacuate}
+        return {
+            "actions": [self._action(action) for action in [*wave.moves, *wave.stops]],
+            "hosts": [self.survey.uuid_of_host(host) for host in wave.hosts],
+            "evacuate": any(host in emptied for host in wave.hosts),
+            "starts": [self._action(action) for action in wave.starts] + [self._wake(one) for one in self._down(wave.hosts)],
+        }
+
+    def _takes(self, host: str) -> bool:
+        return bool(self.survey.objects.get("host", self.survey.hosts[host])["enabled"])
+
+    def _down(self, hosts: t.Collection[str]) -> list[Halted]:
+        return [one for one in self.survey.halted if one.host in hosts]
+
+    def _action(self, a: Action) -> Row:
+        """As xen_vm_moves takes it."""
+        does = {MIGRATE: MIGRATE, STOP: self.how, START: BEGIN if self.how == SHUTDOWN else RESUME}[a.op]
+        row = {"action": does, "vm": self.survey.uuid_of_vm(a.vm), "name": a.vm, **self._at(a.host), "memory": self.size[a.vm]}
+        return {**row, "source": self.survey.uuid_of_host(a.source), "source_name": a.source} if a.op == MIGRATE else row
+
+    def _wake(self, one: Halted) -> Row:
+        row = {"action": self._wakes(one), "vm": self._record(one)["uuid"], "name": one.vm}
+        return {**row, **self._at(one.host), "memory": self.size[one.vm]}
+
+    def _at(self, host: str) -> Row:
+        return {"host": self.survey.uuid_of_host(host), "host_name": host}
+
+    def _record(self, one: Halted) -> t.Mapping[str, t.Any]:
+        return self.survey.objects.get("VM", one.ref)
+
+    def _wakes(self, one: Halted) -> str:
+        return RESUME if self._record(one)["power_state"] == "Suspended" else BEGIN
+
+
+def minutes(time: float) -> float:
+    return round(time, 1)
