@@ -21,6 +21,7 @@ from .repository import Repository
 METHODS: dict[str, type[Method]] = {
     one.name: one for one in (Packages, Repository, PoolUpdate, Installer, Reboot, Command, Nothing)
 }  # fmt: skip
+REBOOT, RESTART = "reboot", "restart"
 SYNC = ("never", "required", "always")
 # the options of all methods; a method looks at its own
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -35,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 }
 RULES: dict[str, t.Any] = {"required_if": [["method", "pool_update", ["updates"]], ["method", "installer", ["install_url"]]]}
 
-__all__ = ["ARGUMENTS", "METHODS", "RULES", "Due", "Method", "of"]
+__all__ = ["ARGUMENTS", "METHODS", "REBOOT", "RESTART", "RULES", "Due", "Method", "of"]
 
 
 def of(name: str, options: Record, session: Session, objects: Objects, run: str = "") -> Method:

@@ -9,7 +9,8 @@ import typing as t
 
 from ...host_return import wants_reboot
 from ...plan import Plan
-from .method import FINISHED, NEVER, Due, Method, note
+from .. import marks
+from .method import NEVER, Due, Method
 
 
 class Command(Method):
@@ -19,15 +20,14 @@ class Command(Method):
     ordered = False
 
     def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
-        upgrade = self.journal().get("id")
+        upgrade = self.upgrade()
         out = {}
         for ref in refs:
             record = self.objects.get("host", ref)
-            if not upgrade or record["other_config"].get(FINISHED) != upgrade:
+            if ref not in self.finished and (not upgrade or marks.upgraded(record) != upgrade):
                 wants = bool(wants_reboot(record))
                 out[ref] = Due("the tasks given are to be run on it", self.reboot != NEVER, wants)
         return out
 
     def finish(self, plan: Plan, ref: str) -> None:
-        if upgrade := self.journal().get("id"):
-            note(plan, self.objects, ref, FINISHED, upgrade)
+        self.mark(plan, ref)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import calendar
-import json
 import re
 import time
 import typing as t
@@ -15,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from ... import hosts
 from ...client import Session
 from ...errors import InvalidChange
-from ...plan import Plan
+from ...plan import Operation, Plan
 from ...refs import Objects, Record
+from .. import journal, marks
 
 REQUIRED, ALWAYS, NEVER = "required", "always", "never"
-FINISHED = "domzero.xen:upgraded"  # in host.other_config: id of the upgrade that has finished this host
-JOURNAL = re.compile(r"domzero\.xen:upgrade-(\d+)")  # in pool.other_config
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Method:
     def __init__(self, options: Record, session: Session, objects: Objects, run: str = ""):
         self.options, self.session, self.objects, self.run = options, session, objects, run
         self.reboot = str(options.get("reboot") or REQUIRED)
+        self.finished: set[str] = set()  # hosts this task is done with: for methods that cannot tell from the pool
 
     def due(self, refs: t.Iterable[str] | None = None) -> dict[str, Due]:
         """The live hosts (or those of refs that are live) that need it. Nothing is changed. Raises InvalidChange, ApiError."""
@@ -82,6 +81,13 @@ class Method:
     def install(self, plan: Plan, ref: str, due: Due) -> None:
         """What is to be done on the host before its reboot or restart."""
 
+    def answered(self, operation: Operation, answer: t.Any) -> None:
+        """A call of install was answered. Raises XenError for an answer that is a failure."""
+
+    def keeps_disabled(self, ref: str, due: Due | None) -> bool:
+        """Whether the host cannot take guests when all is done, for want of a reboot."""
+        return False
+
     def check(self, ref: str, due: Due) -> object:
         """After its reboot: True, or what is not as it should be."""
         return True
@@ -92,9 +98,24 @@ class Method:
     def label(self, ref: str) -> str:
         return hosts.name_of(self.objects, ref)
 
-    def journal(self) -> Record:
-        """The record of the upgrade that is under way; empty without one."""
-        return journal_of(self.objects)
+    def upgrade(self) -> str:
+        """The id of the upgrade that is under way; "" without one."""
+        note = journal.of_pool(hosts.pool_of(self.objects)[1])
+        return note.id if note else ""
+
+    def since(self) -> str:
+        """When the upgrade that is under way began, as XenAPI writes times; "" without one."""
+        note = journal.of_pool(hosts.pool_of(self.objects)[1])
+        return note.since if note else ""
+
+    def mark(self, plan: Plan, ref: str) -> None:
+        """This upgrade has finished the host."""
+        if upgrade := self.upgrade():
+            self.note(plan, ref, marks.UPGRADED, upgrade)
+
+    def note(self, plan: Plan, ref: str, key: str, value: str) -> None:
+        """Write a key of a host's other_config. For a moment there is none, which must mean the same as the old value."""
+        marks.write(plan, "host", ref, self.objects.get("host", ref), key, value, label=f"host {self.label(ref)!r}")
 
 
 class Nothing(Method):
@@ -105,16 +126,6 @@ class Nothing(Method):
 
     def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
         return {}
-
-
-def journal_of(objects: Objects) -> Record:
-    _ref, pool = hosts.pool_of(objects)
-    kept = {int(match.group(1)): text for key, text in pool["other_config"].items() if (match := JOURNAL.fullmatch(key))}
-    try:
-        found = json.loads(kept[max(kept)]) if kept else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def epoch(text: str) -> float:
@@ -129,12 +140,3 @@ def epoch(text: str) -> float:
 def server_time(session: Session, ref: str) -> float:
     """What a host's own clock says, as seconds since 1970."""
     return epoch(str(session.call("host.get_servertime", ref)))
-
-
-def note(plan: Plan, objects: Objects, ref: str, key: str, value: str) -> None:
-    """Write a key of a host's other_config. While it is written there is none, which must mean the same as the old value."""
-    held = objects.get("host", ref)["other_config"]
-    what = f"note {key} at host {hosts.name_of(objects, ref)!r}"
-    if key in held:
-        plan.add("host.remove_from_other_config", ref, key, what=what)
-    plan.add("host.add_to_other_config", ref, key, value, what=what)

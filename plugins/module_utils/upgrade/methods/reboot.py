@@ -9,7 +9,8 @@ import typing as t
 
 from ...host_return import boot_time
 from ...plan import Plan
-from .method import FINISHED, Due, Method, epoch, note
+from .. import marks
+from .method import Due, Method, epoch
 
 
 class Reboot(Method):
@@ -19,18 +20,16 @@ class Reboot(Method):
     ordered = False
 
     def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
-        journal = self.journal()
-        text = self.options.get("since") or journal.get("since") or ""
-        since, upgrade = epoch(text) if text else 0.0, journal.get("id")
+        upgrade, text = self.upgrade(), str(self.options.get("since") or self.since())
+        since = epoch(text) if text else 0.0
         out = {}
         for ref in refs:
             record = self.objects.get("host", ref)
-            if upgrade and record["other_config"].get(FINISHED) == upgrade:
+            if ref in self.finished or (upgrade and marks.upgraded(record) == upgrade):
                 continue
             if not since or boot_time(record) < since:
                 out[ref] = Due(f"it has not booted since {text}" if text else "it is to be rebooted", True, True, install=False)
         return out
 
     def finish(self, plan: Plan, ref: str) -> None:
-        if upgrade := self.journal().get("id"):
-            note(plan, self.objects, ref, FINISHED, upgrade)
+        self.mark(plan, ref)

@@ -1,0 +1,155 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts are upgraded by a method: all of a list at once, the coordinator before its members."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .. import hosts
+from ..client import Session
+from ..errors import InvalidChange, XenError
+from ..fields import Table
+from ..plan import Plan
+from ..refs import Objects, Record
+from ..resource import Found, Resource, converge
+from . import journal, methods
+from .at_once import at_once
+from .host_upgrade_back import dead
+from .host_upgrade_one import HostUpgrade
+
+Result = dict[str, t.Any]
+VERSIONS = ("product_version", "platform_version", "xapi_build", "xen", "linux")
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    **methods.ARGUMENTS,
+    "wait_timeout": {"type": "int"},
+    "run": {"type": "str"},
+}
+
+
+class Preparation(Resource):
+    """What the method needs once for the pool, before any host."""
+
+    table = Table("pool", ())
+    states = ()
+    by_name = False
+
+    def find(self) -> Found:
+        return Found(*hosts.pool_of(self.objects))
+
+    def observe(self, found: Found) -> dict[str, t.Any]:
+        return {}
+
+    def plan(self, found: Found | None) -> Plan:
+        plan = Plan({}, {})
+        methods.of(self.params["method"], self.params, self.session, self.objects).prepare(plan)
+        return plan
+
+
+def upgrade(session: Session, params: Record, check: bool) -> Result:
+    """What a task does, or (check) would do. Raises XenError where nothing was begun."""
+    objects = Objects(session)
+    journal.must_own(objects, params.get("run"))
+    refs = list(dict.fromkeys(hosts.resolve(objects, text) for text in params["hosts"]))
+    prepared = converge(Preparation(session, params), check_mode=check)
+    if prepared["changed"] and not check:
+        objects.forget()
+    _refuse_order(objects, methods.of(params["method"], params, session, objects), refs)
+    rows = _rehearse(session, params, objects, refs)
+    if not check:
+        rows = _carry_out(session, params, objects, rows)
+    return _told(objects, prepared, rows)
+
+
+def _refuse_order(objects: Objects, method: methods.Method, refs: t.Sequence[str]) -> None:
+    """A member whose toolstack is newer than its coordinator's cannot come back."""
+    chief = hosts.coordinator(objects)
+    if not method.ordered or not refs or chief in refs:
+        return
+    if method.due([chief]):
+        raise InvalidChange(
+            f"Host {hosts.name_of(objects, chief)!r} is the coordinator and has to be upgraded first.",
+            hint="Name it, too: it is done before the others.",
+            code="HOST_XAPI_VERSION_HIGHER_THAN_COORDINATOR",
+        )
+
+
+def _of_host(session: Session, params: Record, objects: Objects, ref: str, *, check: bool) -> Result:
+    """The task of one host; a failure is told, not raised."""
+    record, began = objects.get("host", ref), time.monotonic()
+    name = hosts.name_of(objects, ref)
+    row: Result = {"name": name, "uuid": record["uuid"], "changed": False, "operations": []}
+    one: HostUpgrade | None = None
+    try:
+        one = HostUpgrade(session, {**params, "uuid": record["uuid"], "patient": not check})
+        done = converge(one, check_mode=check)
+        row |= {key: done[key] for key in ("changed", "operations", "diff")}
+        row["warnings"] = done.get("warnings", [])
+        row |= {"why": done["diff"]["before"]["due"], "packages": done["diff"]["before"]["packages"]}
+    except XenError as e:
+        row |= {"failed": True, "msg": str(e), "error_code": e.code, "error": e, "changed": bool(e.done), "operations": e.done}
+    reboots = row["operations"] if one is None or check else [*row["operations"], *one.done]
+    row["rebooted"], row["restarted"] = "host.reboot" in reboots, "host.restart_agent" in reboots
+    row["plugged"] = one.back.plugged if one else []
+    row["before"], row["minutes"] = versions(record), round((time.monotonic() - began) / 60, 1)
+    return row
+
+
+def versions(record: Record) -> dict[str, str]:
+    return {key: record["software_version"][key] for key in VERSIONS if key in record["software_version"]}
+
+
+def _rehearse(session: Session, params: Record, objects: Objects, refs: t.Sequence[str]) -> dict[str, Result]:
+    """What would be done on each. Raises XenError with all that is wrong, before anything is begun."""
+    names = {ref: hosts.name_of(objects, ref) for ref in refs}
+    rows = at_once(session, names, lambda side, ref: _of_host(side, params, objects, ref, check=True))
+    failed = [row["error"] for row in rows.values() if "error" in row]
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise InvalidChange(" ".join(str(error) for error in failed), code=failed[0].code)
+    for ref, row in rows.items():
+        if why := dead(objects, ref):
+            row["warnings"] = [*row["warnings"], f"What is to be done on host {row['name']!r} is seen when it is back: {why}."]
+    return rows
+
+
+def _carry_out(session: Session, params: Record, objects: Objects, rows: dict[str, Result]) -> dict[str, Result]:
+    """The coordinator first, for methods that want it; when it fails its members are not begun."""
+    chief = hosts.coordinator(objects)
+    ordered = methods.METHODS[params["method"]].ordered
+    groups = [[ref for ref in rows if ref == chief], [ref for ref in rows if ref != chief]] if ordered else [list(rows)]
+    out: dict[str, Result] = {}
+    for group in groups:
+        if any(row.get("failed") for row in out.values()):
+            left = "Not begun, since the coordinator was not upgraded."
+            out |= {ref: {**rows[ref], "changed": False, "operations": [], "failed": True, "msg": left} for ref in group}
+            continue
+        names = {ref: rows[ref]["name"] for ref in group}
+        out |= at_once(session, names, lambda side, ref: _of_host(side, params, objects, ref, check=False))
+        if chief in group:
+            journal.renew(session, params.get("run"))
+    objects.forget()
+    for ref, row in out.items():
+        row["after"] = versions(objects.get("host", ref))
+    return out
+
+
+def _told(objects: Objects, prepared: Result, rows: dict[str, Result]) -> Result:
+    """What a task says of it; as a failure where a host failed."""
+    warnings = [warning for row in rows.values() for warning in row.pop("warnings", [])]
+    failed = [f"Host {row['name']!r}: {row['msg']}" for row in rows.values() if row.get("failed")]
+    diffs = [{**row.pop("diff"), "before_header": row["name"], "after_header": row["name"]} for row in rows.values() if "diff" in row]
+    for row in rows.values():
+        row.pop("error", None)
+    told = {
+        "changed": prepared["changed"] or any(row["changed"] for row in rows.values()),
+        "hosts": list(rows.values()),
+        "operations": [*prepared["operations"], *(operation for row in rows.values() for operation in row["operations"])],
+        "diff": diffs,
+        **({"warnings": warnings} if warnings else {}),
+    }
+    return {**told, "failed": True, "msg": objects.readable(" ".join(failed))} if failed else told

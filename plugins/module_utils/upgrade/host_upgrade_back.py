@@ -1,0 +1,78 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts on their way back: whether they can be looked at, and storage that did not come with them."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .. import hosts
+from ..client import Session
+from ..errors import XenError
+from ..host_return import Leaving, returned, unplugged
+from ..refs import Objects
+
+GRACE = 120.0  # seconds a host has to attach its storage, before it is helped
+
+
+def dead(objects: Objects, ref: str) -> str:
+    """What is missing until a host can be looked at; "" for nothing."""
+    if not hosts.is_live(objects, ref):
+        return "it is not live"
+    return "its start-up is not over" if hosts.is_starting(objects, ref) else ""
+
+
+def missing_storage(objects: Objects, ref: str) -> dict[str, str]:
+    """Shared SRs that other hosts have attached, and this one only knows: reference of the PBD -> name."""
+    pbds = objects.all("PBD").items()
+    elsewhere = {pbd["SR"] for _pbd, pbd in pbds if pbd["host"] != ref and pbd["currently_attached"]}
+    return {
+        pbd: objects.label("SR", record["SR"])
+        for pbd, record in pbds
+        if record["host"] == ref
+        and not record["currently_attached"]
+        and record["SR"] in elsewhere
+        and objects.get("SR", record["SR"])["shared"]
+    }
+
+
+class Back:
+    """Waits for a host; what it does not attach by itself is attached once. plugged: SRs for which that was done."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.plugged: list[str] = []
+        self._tried: dict[str, str] = {}  # reference of a PBD -> why it could not be attached
+        self._seen = 0.0  # since when it is there without its storage
+
+    def ready(self, then: t.Callable[[], Leaving | None]) -> t.Callable[[], object]:
+        def ready() -> object:
+            before = then()
+            if before is None:
+                return True
+            state = returned(self.session, before)
+            if isinstance(state, str) and state.startswith("not attached"):
+                self._help(before)
+                why = "; ".join(sorted({text for text in self._tried.values() if text}))
+                return f"{state} ({why})" if why else state
+            return state
+
+        return ready
+
+    def _help(self, then: Leaving) -> None:
+        fresh = Objects(self.session)
+        ref = fresh.resolve("host", then.uuid)
+        self._seen = self._seen or time.monotonic()
+        if not fresh.get("host", ref)["enabled"] and time.monotonic() - self._seen < GRACE:
+            return
+        for pbd, sr in unplugged(fresh, ref, then.attached).items():
+            if pbd in self._tried:
+                continue
+            self._tried[pbd] = ""
+            try:
+                self.session.call("PBD.plug", pbd)
+                self.plugged.append(sr)
+            except XenError as e:
+                self._tried[pbd] = fresh.readable(e.message)
