@@ -167,7 +167,6 @@ import typing as t
 
 from ansible_collections.domzero.xen.plugins.module_utils import hosts as pool_hosts
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.plugins.module_utils.module import Module, main
 from ansible_collections.domzero.xen.plugins.module_utils.planner.model import Policy
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
@@ -176,9 +175,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.upgrade.survey import 
 
 
 def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[str, t.Any]:
-    for option in ("max_hosts_down", "max_parallel_migrations"):
-        if params[option] is not None and params[option] < 1:
-            raise InvalidChange(f"{option} cannot be {params[option]}.", hint="Give 1 or more.")
+    planning.checked(params)
     objects = Objects(session)
     journal.must_own(objects, params["run"])
     planning.rested(objects, params["wait_timeout"])
@@ -198,7 +195,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[s
         host: {"why": row.why, "evacuate": row.evacuate, "reboot": row.reboot, "packages": row.packages}
         for host, row in sorted(chosen.items())
     }
-    return planning.planned(seen, policy, planning.speed(params), {"due": told})
+    return planning.upgraded(seen, policy, planning.speed(params), told)
 
 
 MODULE = Module(

@@ -76,10 +76,19 @@ class Places:
             text = f"{name(self.objects.get('VM', ref))} has no other host that is up and could take it."
             return [Reason("NO_HOSTS_AVAILABLE", text, "Switch another host on, or shut the VM down.")]
         first: dict[str, Reason] = {}
-        for host in others:
-            for reason in self.against(ref, host):
-                first.setdefault(reason.code, reason)
+        for reason in (*self._at_home(ref, here), *(reason for host in others for reason in self.against(ref, host))):
+            first.setdefault(reason.code, reason)
         return [_with_remedy(reason) for reason in first.values()]
+
+    def _at_home(self, ref: str, here: str) -> t.Iterator[Reason]:
+        """Disks in storage that no other host has."""
+        vm, vdis = self.objects.get("VM", ref), self.objects.all("VDI")
+        for vbd in movable.drives(self.objects, vm).values():
+            sr = vdis[vbd["VDI"]]["SR"] if vbd["VDI"] in vdis and vbd["type"] != "CD" else ""
+            if sr and not any(movable.plugged(self.objects, sr, host) for label, host in self.hosts.items() if label != here):
+                shown = self.objects.get("SR", sr)["name_label"]
+                text = f"Disk {vbd['userdevice']} of {name(vm)} is in SR {shown!r}, which no host has but {here!r}."
+                yield Reason("VM_REQUIRES_SR", text, "")
 
 
 def _with_remedy(reason: Reason) -> Reason:

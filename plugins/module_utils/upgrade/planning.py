@@ -8,8 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from .. import hosts, movable, tasks
+from ..errors import InvalidChange
 from ..planner.clock import Speed
-from ..planner.model import NoPlan, Plan, Policy
+from ..planner.evacuation import evacuation
+from ..planner.model import MIGRATE, STOP, NoPlan, Plan, Policy
 from ..planner.upgrade import plan
 from ..refs import NULL, Objects, Record
 from ..vms import guests
@@ -17,7 +19,7 @@ from . import table
 from .marks import SUSPEND
 from .survey import Survey
 from .told import Words
-from .waves import Waves, in_waves, timed
+from .waves import Wave, Waves, in_waves, timed
 
 Result = dict[str, t.Any]
 SPEEDS = ("nic", "stream", "setup", "upgrade", "restart", "stop", "start")
@@ -32,6 +34,16 @@ POLICY: dict[str, dict[str, t.Any]] = {
 }
 UNDER_WAY = {*movable.MOVING, "start", "start_on", "resume", "resume_on", "shutdown", "clean_shutdown", "hard_shutdown", "suspend"}
 NOTHING: Result = {"actions": [], "hosts": [], "evacuate": False, "starts": []}
+
+
+def checked(params: Record) -> None:
+    """Raises InvalidChange."""
+    for option in ("max_hosts_down", "max_parallel_migrations"):
+        if params.get(option) is not None and params[option] < 1:
+            raise InvalidChange(f"{option} cannot be {params[option]}.", hint="Give 1 or more.")
+    for name, value in (params["speed"] or {}).items():
+        if value is not None and (value < 0 or (name in ("nic", "stream") and not value)):
+            raise InvalidChange(f"{name} of speed cannot be {value:g}.", hint="Give more than 0.")
 
 
 def speed(params: Record) -> Speed:
@@ -55,24 +67,14 @@ def network_of(objects: Objects, text: str | None) -> str:
     return objects.resolve("network", text) if text else NULL
 
 
-def planned(survey: Survey, policy: Policy, rates: Speed, known: Result, solve: t.Callable[[], Plan] | None = None) -> Result:
-    """The result. known: what it tells besides, with due; solve: how the plan is found, where not for an upgrade."""
-    words = Words(survey, policy.unmovable if policy.unmovable == SUSPEND else "shutdown")
-    blockers = [
-        {"vm": one.vm, "uuid": one.uuid, "host": one.host, "code": one.reasons[0].code, "why": one.why, "remedy": one.remedy}
-        for one in survey.blockers
-    ]
-    result: Result = {"changed": False, **known, "skipped": {}, "blockers": blockers, "left": survey.left, "problems": []}
-    coordinator = hosts.name_of(survey.objects, hosts.coordinator(survey.objects))
-    try:
-        problems = _stuck(survey, policy)
-        found = None if problems else (solve or (lambda: plan(survey.pool, policy)))()
-    except NoPlan as e:
-        problems, found = [str(e)], None
+def upgraded(survey: Survey, policy: Policy, rates: Speed, due: Result) -> Result:
+    """The result of a plan for an upgrade. due: hosts, as they are told."""
+    words, coordinator = Words(survey, policy.unmovable), hosts.name_of(survey.objects, hosts.coordinator(survey.objects))
+    found, problems = _solved(survey, policy, lambda: plan(survey.pool, policy))
+    result: Result = {"changed": False, "due": due, "skipped": {}, "left": survey.left, "problems": problems, "blockers": _blockers(survey)}
     if found is None:
-        result |= {"problems": problems, "plan": {"waves": [], "home": []}, "cost": None, "next": NOTHING, "done": False}
-        msg = f"There is no plan: {' '.join(problems)}"
-        return {**result, "table": table.lines(result, coordinator), "failed": True, "msg": msg}
+        result |= {"plan": {"waves": [], "home": []}, "cost": None, "next": NOTHING, "done": False}
+        return {**result, "table": table.upgrade(result, coordinator), "failed": True, "msg": _refusal(survey, policy, problems)}
     way = timed(in_waves(found), survey.pool, policy, rates)
     result |= {
         "skipped": found.skipped,
@@ -81,7 +83,43 @@ def planned(survey: Survey, policy: Policy, rates: Speed, known: Result, solve: 
         "left": [*survey.left, *_away(survey, found, policy)],
     }
     result |= {"next": words.next(way), "done": _done(words, way)}
-    return {**result, "table": table.lines(result, coordinator)}
+    return {**result, "table": table.upgrade(result, coordinator)}
+
+
+def emptied(survey: Survey, host: str, policy: Policy, rates: Speed) -> Result:
+    """The result of a plan to empty one host. host: its name."""
+    words = Words(survey, policy.unmovable)
+    found, problems = _solved(survey, policy, lambda: evacuation(survey.pool, host, policy))
+    result: Result = {"changed": False, "problems": problems, "blockers": _blockers(survey)}
+    if found is None:
+        result |= {"moves": [], "stops": [], "cost": None, "actions": []}
+        return {**result, "table": table.evacuation(result, host), "failed": True, "msg": _refusal(survey, policy, problems)}
+    wave = Wave([], *([action for action in found.actions if action.op == op] for op in (MIGRATE, STOP)))
+    way = timed(Waves([wave], []), survey.pool, policy, rates)
+    told = words.plan(way)["waves"][0]
+    result |= {"moves": told["moves"], "stops": told["stops"], "cost": words.cost(found, way), "actions": words.actions(wave)}
+    return {**result, "table": table.evacuation(result, host)}
+
+
+def _solved(survey: Survey, policy: Policy, solve: t.Callable[[], Plan]) -> tuple[Plan | None, list[str]]:
+    """The plan, or why there is none."""
+    problems = _stuck(survey, policy)
+    try:
+        return (None if problems else solve()), problems
+    except NoPlan as e:
+        return None, [str(e)]
+
+
+def _refusal(survey: Survey, policy: Policy, problems: list[str]) -> str:
+    others = " Or let unmovable say what becomes of such VMs." if survey.blockers and policy.unmovable == "fail" else ""
+    return f"There is no plan: {' '.join(problems)}{others}"
+
+
+def _blockers(survey: Survey) -> list[Result]:
+    return [
+        {"vm": one.vm, "uuid": one.uuid, "host": one.host, "code": one.reasons[0].code, "why": one.why, "remedy": one.remedy}
+        for one in survey.blockers
+    ]
 
 
 def _stuck(survey: Survey, policy: Policy) -> list[str]:

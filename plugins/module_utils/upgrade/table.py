@@ -12,8 +12,8 @@ from ..formats.sizes import readable_size
 Row = t.Mapping[str, t.Any]
 
 
-def lines(told: Row, coordinator: str) -> list[str]:
-    """told: the result of a module with due, skipped, problems, left, plan and cost (None where there is no plan)."""
+def upgrade(told: Row, coordinator: str) -> list[str]:
+    """told: a result with due, skipped, problems, left, plan and cost (None where there is no plan)."""
     out = [*_due(told["due"], coordinator), *(f"{host} is left out: {why}." for host, why in told["skipped"].items())]
     if told["problems"]:
         return [*out, "There is no plan:", *(f"  {problem}" for problem in told["problems"])]
@@ -25,6 +25,14 @@ def lines(told: Row, coordinator: str) -> list[str]:
     if told["plan"]["home"]:
         out += ["", "At the end", *_moves(told["plan"]["home"])]
     return [*out, "", *_cost(told["cost"]), *told["left"]]
+
+
+def evacuation(told: Row, host: str) -> list[str]:
+    """told: a result with problems, moves, stops and cost."""
+    if told["problems"]:
+        return [f"Host {host} cannot be emptied:", *(f"  {problem}" for problem in told["problems"])]
+    stops = [f"  {row['vm']}: {row['action']} on {row['host']}" for row in told["stops"]]
+    return [f"Host {host} is emptied in about {_time(told['cost']['minutes'])}", *_moves(told["moves"]), *stops, "", *_cost(told["cost"])]
 
 
 def _due(due: Row, coordinator: str) -> list[str]:

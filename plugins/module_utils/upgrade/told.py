@@ -8,19 +8,19 @@ from __future__ import annotations
 import typing as t
 
 from ..planner.model import MIGRATE, START, STOP, Action, Plan
-from .marks import SHUTDOWN
+from .marks import SHUTDOWN, SUSPEND
 from .survey import MIB, Halted, Survey
-from .waves import Waves
+from .waves import Wave, Waves
 
 Row = dict[str, t.Any]
 RESUME, BEGIN = "resume", "start"
 
 
 class Words:
-    """how: what becomes of VMs that cannot be moved, shutdown or suspend."""
+    """unmovable: what becomes of VMs that cannot be moved (see Policy)."""
 
-    def __init__(self, survey: Survey, how: str):
-        self.survey, self.how = survey, how
+    def __init__(self, survey: Survey, unmovable: str):
+        self.survey, self.how = survey, SUSPEND if unmovable == SUSPEND else SHUTDOWN
         self.size = {vm.id: vm.size * MIB for vm in survey.pool.vms} | {one.vm: one.size * MIB for one in survey.halted}
 
     # a plan -----------------------------------------------------------------------------------------
@@ -69,11 +69,15 @@ class Words:
         wave = found.waves[0]
         emptied = {host.id for host in self.survey.pool.hosts if host.evacuate}
         return {
-            "actions": [self._action(action) for action in [*wave.moves, *wave.stops]],
+            "actions": self.actions(wave),
             "hosts": [self.survey.uuid_of_host(host) for host in wave.hosts],
             "evacuate": any(host in emptied for host in wave.hosts),
             "starts": [self._action(action) for action in wave.starts] + [self._wake(one) for one in self._down(wave.hosts)],
         }
+
+    def actions(self, wave: Wave) -> list[Row]:
+        """What has to happen before its hosts are upgraded."""
+        return [self._action(action) for action in [*wave.moves, *wave.stops]]
 
     def _takes(self, host: str) -> bool:
         return bool(self.survey.objects.get("host", self.survey.hosts[host])["enabled"])

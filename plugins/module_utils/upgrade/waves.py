@@ -15,7 +15,7 @@ from ..planner.model import MIGRATE, START, STOP, UPGRADE, Action, Plan, Policy,
 
 @dataclass
 class Wave:
-    """hosts: by name, in order. minutes: from its first move until the VMs that were stopped run again."""
+    """hosts: by name, in order; none where VMs only make way. minutes: from its first move until the VMs that were stopped run again."""
 
     hosts: list[str]
     moves: list[Action] = field(default_factory=list)
@@ -65,7 +65,7 @@ def timed(found: Waves, pool: Pool, policy: Policy, speed: Speed) -> Waves:
     played = course(pool, [*stages, found.home], speed, [*limits, Limits(1, policy.max_parallel_migrations)])
     began = iter(played.began)
     when = [[next(began) for _action in stage] for stage in [*stages, found.home]]
-    begins = [min(chain(*when[3 * n : 3 * n + 3])) for n in range(len(found.waves))]
+    begins = [min(chain(*when[3 * n : 3 * n + 3]), default=0.0) for n in range(len(found.waves))]
     begins.append(min(when[-1], default=played.minutes))
     for number, wave in enumerate(found.waves):
         wave.minutes = begins[number + 1] - begins[number]
