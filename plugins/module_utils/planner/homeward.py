@@ -21,7 +21,7 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
     """
     del level
     left, waves = list(todo), t.cast(Waves, [])
-    _come_home(board, [-1 if home in left else home for home in board.home])
+    come_home(board, [-1 if home in left else home for home in board.home])
     while left:
         most = 1 if left[0] == board.coordinator else at_once
         wave = next((left[:count] for count in range(min(most, len(left)), 0, -1) if _aside(board, left[:count], chance)), None)
@@ -31,7 +31,7 @@ def there_and_back(board: Board, todo: t.Sequence[int], level: float, at_once: i
             board.upgrade(host)
         del left[: len(wave)]
         waves.append(wave)
-        _come_home(board, board.home)
+        come_home(board, board.home)
     return waves
 
 
@@ -44,7 +44,7 @@ def stay_until_done(board: Board, todo: t.Sequence[int], level: float, at_once: 
     left, waves = list(todo), t.cast(Waves, [])
     by_size = chance.random() < 0.5
     largest = {h: max((board.size[v] for v in board.on[h]), default=0) if by_size else 0 for h in todo}
-    _come_home(board, [-1 if home in left else home for home in board.home])
+    come_home(board, [-1 if home in left else home for home in board.home])
     while left:
         if left[0] != board.coordinator:
             order = {host: (-largest[host], n) for n, host in enumerate(left)}
@@ -57,7 +57,7 @@ def stay_until_done(board: Board, todo: t.Sequence[int], level: float, at_once: 
             board.upgrade(host)
         del left[: len(wave)]
         waves.append(wave)
-        _come_home(board, [-1 if home in left else home for home in board.home])
+        come_home(board, [-1 if home in left else home for home in board.home])
     return waves
 
 
@@ -102,7 +102,7 @@ def _away(board: Board, homes: t.Sequence[int]) -> list[int]:
     return [v for v, home in enumerate(homes) if home >= 0 and board.at[v] != home]
 
 
-def _come_home(board: Board, homes: t.Sequence[int]) -> bool:
+def come_home(board: Board, homes: t.Sequence[int]) -> bool:
     """Moves what may and fits, until nothing does. Returns whether all are there."""
     while True:
         away = _away(board, homes)
@@ -116,7 +116,7 @@ def _come_home(board: Board, homes: t.Sequence[int]) -> bool:
 
 def _circled(board: Board, homes: t.Sequence[int]) -> bool:
     aside: dict[int, int] = {}
-    while not _come_home(board, homes):
+    while not come_home(board, homes):
         away = [v for v in _away(board, homes) if board.may(v, homes[v])]
         for v in sorted(away, key=lambda v: (aside.get(v, 0), board.size[v], v)):
             # whoever is in somebody's way goes to where there is room, the smallest first
@@ -135,4 +135,4 @@ def _retraced(board: Board, homes: t.Sequence[int]) -> bool:
     for vm, source, target in reversed(board.steps[:]):
         if vm >= 0 and homes[vm] >= 0 and board.at[vm] == target and board.fits(vm, source):
             board.move(vm, source)
-    return _come_home(board, homes)
+    return come_home(board, homes)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from . import bound, reasons, search
 from .board import Board, Step
+from .buffering import keep_a_buffer
 from .caterpillar import Stuck, Waves, walk
 from .homeward import send_home, stay_until_done, there_and_back
 from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
@@ -100,8 +101,8 @@ def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _F
             break
         if best is not None and board.work > MOST_MOVES:
             break
-        for way in _ways(policy):
-            if best is not None and best.moved <= least.memory and way is not _ways(policy)[0]:
+        for n, way in enumerate(_ways(policy, beyond >= 0)):
+            if n and best is not None and best.moved <= least.memory:
                 break
             try:
                 found = _tried(board, order, level, random.Random(number), way, policy)
@@ -167,8 +168,11 @@ def _shorter(board: Board, found: _Found) -> _Found:
     return replace(found, steps=steps, moved=moved, most=max(times.values(), default=0))
 
 
-def _ways(policy: Policy) -> list[Way]:
-    return [there_and_back, stay_until_done, walk] if policy.return_home == "always" else [walk]
+def _ways(policy: Policy, further: bool) -> list[Way]:
+    """further: for more orders than the usual ones."""
+    if policy.return_home != "always":
+        return [walk]
+    return [keep_a_buffer] if further else [there_and_back, keep_a_buffer, stay_until_done, walk]
 
 
 def _tried(board: Board, order: list[int], level: float, chance: random.Random, way: Way, policy: Policy) -> _Found:
