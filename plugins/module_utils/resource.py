@@ -224,6 +224,16 @@ def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
     }
 
 
+def predict(resource: Resource) -> dict[str, t.Any]:
+    """What achieve would do. Raises XenError."""
+    return converge(resource, check_mode=True)
+
+
+def achieve(resource: Resource) -> dict[str, t.Any]:
+    """The object is as it should be. Raises XenError."""
+    return converge(resource, check_mode=False)
+
+
 def _carry_out(resource: Resource, plan: Plan) -> None:
     """Apply; when a call's outcome is unknown, read and plan again what is still to do."""
     done: list[str] = []

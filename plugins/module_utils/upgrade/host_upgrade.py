@@ -14,7 +14,7 @@ from ..errors import InvalidChange, XenError
 from ..fields import Table
 from ..plan import Plan
 from ..refs import Objects, Record
-from ..resource import Found, Resource, converge
+from ..resource import Found, Resource, achieve, predict
 from . import journal, methods
 from .at_once import at_once
 from .host_upgrade_back import dead
@@ -54,7 +54,7 @@ def upgrade(session: Session, params: Record, check: bool) -> Result:
     objects = Objects(session)
     journal.must_own(objects, params.get("run"))
     refs = list(dict.fromkeys(hosts.resolve(objects, text) for text in params["hosts"]))
-    prepared = converge(Preparation(session, params), check_mode=check)
+    prepared = (predict if check else achieve)(Preparation(session, params))
     if prepared["changed"] and not check:
         objects.forget()
     _refuse_order(objects, methods.of(params["method"], params, session, objects), refs)
@@ -85,10 +85,11 @@ def _of_host(session: Session, params: Record, objects: Objects, ref: str, *, ch
     one: HostUpgrade | None = None
     try:
         one = HostUpgrade(session, {**params, "uuid": record["uuid"], "patient": not check})
-        done = converge(one, check_mode=check)
+        done = (predict if check else achieve)(one)
         row |= {key: done[key] for key in ("changed", "operations", "diff")}
         row["warnings"] = done.get("warnings", [])
         row |= {"why": done["diff"]["before"]["due"], "packages": done["diff"]["before"]["packages"]}
+        row["left"] = done["diff"]["after"]["due"]
     except XenError as e:
         row |= {"failed": True, "msg": str(e), "error_code": e.code, "error": e, "changed": bool(e.done), "operations": e.done}
     reboots = row["operations"] if one is None or check else [*row["operations"], *one.done]
