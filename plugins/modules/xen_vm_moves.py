@@ -95,7 +95,7 @@ options:
     type: int
     default: 7200
   strict:
-    description: Whether the task fails when something under RV(failures) did.
+    description: Whether the task fails when something under RV(failed_actions) did.
     type: bool
     default: true
   run:
@@ -157,7 +157,7 @@ surprises:
   elements: dict
   sample:
     - {vm: web3, uuid: 0c7f3e0c-3b0d-4f5a-8a58-5c2e0a3f6d11, action: migrate, msg: "VM 'web3' is halted."}
-failures:
+failed_actions:
   description: Actions that failed; the VM goes on where it was.
   returned: always
   type: list
@@ -207,7 +207,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[st
         raise
     told = moves_told.told_of(moves)
     minutes = 0.0 if check else round((time.monotonic() - began) / 60, 1)
-    failed = {"failed": True, "msg": moves_told.sentence(told)} if told["failures"] and params["strict"] else {}
+    failed = {"failed": True, "msg": moves_told.sentence(told)} if told["failed_actions"] and params["strict"] else {}
     return {"changed": bool(told["operations"]), **told, "minutes": minutes, **failed}
 
 

@@ -75,8 +75,8 @@ def rules_of(objects: Objects, params: Record) -> Rules:
 
 # telling -------------------------------------------------------------------------------------------------------------
 def told_of(moves: Moves) -> dict[str, t.Any]:
-    """moved, stopped, started, surprises, failures, operations, and a diff of where the VMs are."""
-    out: dict[str, t.Any] = {key: [] for key in ("moved", "stopped", "started", "surprises", "failures", "operations")}
+    """moved, stopped, started, surprises, failed_actions, operations, and a diff of where the VMs are."""
+    out: dict[str, t.Any] = {key: [] for key in ("moved", "stopped", "started", "surprises", "failed_actions", "operations")}
     before: dict[str, str] = {}
     after: dict[str, str] = {}
     for wish, told in zip(moves.wishes, moves.told):
@@ -86,7 +86,7 @@ def told_of(moves: Moves) -> dict[str, t.Any]:
         if told.surprise:
             out["surprises"].append({**row, "action": wish.action, "msg": told.surprise})
         elif told.error:
-            out["failures"].append({**row, "action": wish.action, "error_code": told.error.code, "msg": str(told.error)})
+            out["failed_actions"].append({**row, "action": wish.action, "error_code": told.error.code, "msg": str(told.error)})
         elif any(call.startswith("VM.") and "other_config" not in call for call in told.operations):
             _done(out, row, moves, wish, told)
             record = t.cast(Record, told.before)
@@ -121,4 +121,4 @@ def where(objects: Objects, state: str, host: str) -> str:
 
 def sentence(told: t.Mapping[str, t.Any]) -> str:
     """What failed, for the message of a failed task."""
-    return " ".join(f"{row['vm']}: {row['msg']}" for row in told["failures"])
+    return " ".join(f"{row['vm']}: {row['msg']}" for row in told["failed_actions"])

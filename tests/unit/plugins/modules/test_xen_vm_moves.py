@@ -128,7 +128,7 @@ def test_what_finds_no_room_is_told_and_left(lab: Pool, run: Run) -> None:
     assert [row["vm"] for row in done["moved"]] == ["web0"]
     assert [row["msg"].split(":")[0] for row in done["surprises"]] == ["VM 'db' was left where it is"]
     assert "host 'lab3' has" in done["surprises"][0]["msg"]
-    assert (done["failures"], lab.at("db")) == ([], "lab1")
+    assert (done["failed_actions"], lab.at("db")) == ([], "lab1")
 
 
 # limits -----------------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_guest_that_takes_too_long_is_switched_off(lab: Pool, run: Run) -> Non
 def test_a_guest_that_is_not_to_be_switched_off_goes_on(special: Pool, run: Run) -> None:
     done = run("xen_vm_moves", actions=end("shutdown", "special-deaf", "special-toolless"), stop="clean")
     assert done["failed"] is True
-    rows = {row["vm"]: row["error_code"] for row in done["failures"]}
+    rows = {row["vm"]: row["error_code"] for row in done["failed_actions"]}
     assert rows == {"special-deaf": "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT", "special-toolless": "VM_LACKS_FEATURE"}
     assert (special.at("special-deaf"), special.at("special-toolless")) == ("lab1", "lab3")
 
@@ -252,7 +252,7 @@ def test_what_cannot_move_is_told_before_anything_else_is_done(special: Pool, ru
     actions = to("lab1", "special-local", "special-toolless", "special-pci", "web0", "app0-01")
     told = run("xen_vm_moves", actions=actions, check=True)
     assert told["failed"] is True
-    assert {row["vm"]: row["error_code"] for row in told["failures"]} == {
+    assert {row["vm"]: row["error_code"] for row in told["failed_actions"]} == {
         "special-local": "VM_REQUIRES_SR",
         "special-toolless": "VM_LACKS_FEATURE",
         "special-pci": "VM_HAS_PCI_ATTACHED",
@@ -260,7 +260,7 @@ def test_what_cannot_move_is_told_before_anything_else_is_done(special: Pool, ru
     }
     assert "web0: VM 'web0' has pool_migrate blocked (backup)." in told["msg"]
     done = run("xen_vm_moves", actions=actions, strict=False)
-    assert done["failures"] == told["failures"]
+    assert done["failed_actions"] == told["failed_actions"]
     assert "failed" not in done
     assert [row["vm"] for row in done["moved"]] == ["app0-01"]
 
@@ -273,7 +273,7 @@ def test_a_disc_that_the_target_cannot_see_is_ejected_and_noted(special: Pool, c
     lab("PBD.unplug", pbd)
     actions = to("lab1", "special-disc")
     refused = run("xen_vm_moves", actions=actions, eject=False)
-    assert [row["error_code"] for row in refused["failures"]] == ["VM_REQUIRES_SR"]
+    assert [row["error_code"] for row in refused["failed_actions"]] == ["VM_REQUIRES_SR"]
     done = converges("xen_vm_moves", actions=actions)
     assert done["operations"] == ["VBD.add_to_other_config", "VBD.eject", "VM.pool_migrate"]
     after = lab("VBD.get_by_uuid", cd["uuid"])
@@ -289,7 +289,7 @@ def test_migrations_go_over_the_network_that_was_named(lab: Pool, run: Run) -> N
     assert call["params"][2] == {"live": "true", "network": lab.one("network", network)}
     other = next(r["name_label"] for r in lab("network.get_all_records").values() if "eth1" in r["name_label"])
     done = run("xen_vm_moves", actions=to("lab2", "web0"), network=other)
-    assert [row["error_code"] for row in done["failures"]] == ["INTERFACE_HAS_NO_IP"]
+    assert [row["error_code"] for row in done["failed_actions"]] == ["INTERFACE_HAS_NO_IP"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_migration_that_fails_is_told_and_the_others_go_on(lab: Pool, run: Run
     actions = to("lab1", "app0-01", "web0", "app0-02")
     done = run("xen_vm_moves", actions=actions)
     assert done["failed"] is True
-    assert [(row["vm"], row["error_code"]) for row in done["failures"]] == [("web0", "VM_MIGRATE_FAILED")]
+    assert [(row["vm"], row["error_code"]) for row in done["failed_actions"]] == [("web0", "VM_MIGRATE_FAILED")]
     assert [lab.at(vm) for vm in ("app0-01", "web0", "app0-02")] == ["lab1", "lab0", "lab1"]
     done = run("xen_vm_moves", actions=actions)
     assert [row["vm"] for row in done["moved"]] == ["web0"]
@@ -324,7 +324,7 @@ def test_a_migration_that_fails_is_told_and_the_others_go_on(lab: Pool, run: Run
 def test_a_vm_that_is_halted_while_it_moves_is_a_surprise(lab: Pool, run: Run) -> None:
     lab.sim.faults.fail_migration("VM_BAD_POWER_STATE", vm=lab.uuid("VM", "web0"))
     moved = run("xen_vm_moves", actions=to("lab1", "web0"), strict=False)
-    assert [row["error_code"] for row in moved["failures"]] == ["VM_BAD_POWER_STATE"]
+    assert [row["error_code"] for row in moved["failed_actions"]] == ["VM_BAD_POWER_STATE"]
     lab.sim.world.clock.set_speed(10)
     halting = threading.Timer(0.3, lambda: lab("VM.hard_shutdown", lab.one("VM", "app0-01")))
     halting.start()
@@ -389,7 +389,7 @@ def test_the_list_of_the_faults_has_that_many_changing_calls(list_lab: Pool, con
 def test_whatever_call_is_cut_the_list_is_done(list_lab: Pool, run: Run, cut: str, nth: int) -> None:
     getattr(list_lab.sim.faults, cut)(nth)
     done = run("xen_vm_moves", actions=LIST, remember_home=True)
-    assert (done["failures"], done["surprises"]) == ([], [])
+    assert (done["failed_actions"], done["surprises"]) == ([], [])
     ended_well(list_lab)
     assert run("xen_vm_moves", actions=LIST, remember_home=True)["changed"] is False
 
@@ -398,7 +398,7 @@ def test_whatever_call_is_cut_the_list_is_done(list_lab: Pool, run: Run, cut: st
 def test_whatever_call_fails_the_list_is_done_by_the_next_run(list_lab: Pool, run: Run, nth: int) -> None:
     list_lab.sim.faults.add("fail", None, nth=nth, error=["INTERNAL_ERROR", "out of luck"])
     done = run("xen_vm_moves", actions=LIST, remember_home=True, strict=False)
-    assert len(done["failures"]) <= 1
+    assert len(done["failed_actions"]) <= 1
     run("xen_vm_moves", actions=LIST, remember_home=True)
     ended_well(list_lab)
 
@@ -449,5 +449,5 @@ def test_after_a_kill_the_next_run_finishes_the_list(list_lab: Pool, run: Run, n
     with pytest.raises(Killed):
         carried_out(Mortal(list_lab.session, nth, after=after), actions=LIST, remember_home=True)
     done = run("xen_vm_moves", actions=LIST, remember_home=True)
-    assert (done["failures"], done["surprises"]) == ([], [])
+    assert (done["failed_actions"], done["surprises"]) == ([], [])
     ended_well(list_lab)
