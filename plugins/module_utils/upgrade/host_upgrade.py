@@ -10,9 +10,9 @@ import typing as t
 
 from .. import hosts
 from ..client import Session
-from ..errors import InvalidChange, XenError
+from ..errors import ApiError, InvalidChange, XenError
 from ..fields import Table
-from ..plan import Plan
+from ..plan import Operation, Plan
 from ..refs import Objects, Record
 from ..resource import Found, Resource, achieve, predict
 from . import journal, methods
@@ -30,8 +30,8 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 }
 
 
-class Preparation(Resource):
-    """What the method needs once for the pool, before any host."""
+class OfPool(Resource):
+    """What a method does for the pool as a whole."""
 
     table = Table("pool", ())
     states = ()
@@ -43,9 +43,32 @@ class Preparation(Resource):
     def observe(self, found: Found) -> dict[str, t.Any]:
         return {}
 
+    def __init__(self, session: Session, params: Record):
+        super().__init__(session, params)
+        self.method = methods.of(params["method"], params, session, self.objects)
+
+
+class Preparation(OfPool):
+    """What is needed once, before any host."""
+
     def plan(self, found: Found | None) -> Plan:
         plan = Plan({}, {})
-        methods.of(self.params["method"], self.params, self.session, self.objects).prepare(plan)
+        self.method.prepare(plan)
+        return plan
+
+    def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
+        try:
+            return super().call(operation, params)
+        except ApiError as e:
+            return self.method.refused(operation, params, e)
+
+
+class Tidying(OfPool):
+    """What is not needed any more. params: done, the hosts that are finished."""
+
+    def plan(self, found: Found | None) -> Plan:
+        plan = Plan({}, {})
+        self.method.tidy(plan, self.params["done"])
         return plan
 
 
@@ -61,7 +84,9 @@ def upgrade(session: Session, params: Record, check: bool) -> Result:
     rows = _rehearse(session, params, objects, refs)
     if not check:
         rows = _carry_out(session, params, objects, rows)
-    return _told(objects, prepared, rows)
+    done = {ref for ref, row in rows.items() if not row.get("failed")}
+    tidied = (predict if check else achieve)(Tidying(session, {**params, "done": done})) if refs else {"operations": [], "changed": False}
+    return _told(objects, (prepared, tidied), rows)
 
 
 def _refuse_order(objects: Objects, method: methods.Method, refs: t.Sequence[str]) -> None:
@@ -139,7 +164,7 @@ def _carry_out(session: Session, params: Record, objects: Objects, rows: dict[st
     return out
 
 
-def _told(objects: Objects, prepared: Result, rows: dict[str, Result]) -> Result:
+def _told(objects: Objects, of_pool: tuple[Result, Result], rows: dict[str, Result]) -> Result:
     """What a task says of it; as a failure where a host failed."""
     warnings = [warning for row in rows.values() for warning in row.pop("warnings", [])]
     failed = [f"Host {row['name']!r}: {row['msg']}" for row in rows.values() if row.get("failed")]
@@ -147,9 +172,9 @@ def _told(objects: Objects, prepared: Result, rows: dict[str, Result]) -> Result
     for row in rows.values():
         row.pop("error", None)
     told = {
-        "changed": prepared["changed"] or any(row["changed"] for row in rows.values()),
+        "changed": any(one["changed"] for one in (*of_pool, *rows.values())),
         "hosts": list(rows.values()),
-        "operations": [*prepared["operations"], *(operation for row in rows.values() for operation in row["operations"])],
+        "operations": [operation for one in (of_pool[0], *rows.values(), of_pool[1]) for operation in one["operations"]],
         "diff": diffs,
         **({"warnings": warnings} if warnings else {}),
     }

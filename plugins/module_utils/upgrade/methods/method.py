@@ -13,12 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from ... import hosts
 from ...client import Session
-from ...errors import InvalidChange
+from ...errors import ApiError, InvalidChange
+from ...host_return import agent_time, boot_time, seconds
 from ...plan import Operation, Plan
 from ...refs import Objects, Record
 from .. import journal, marks
 
 REQUIRED, ALWAYS, NEVER = "required", "always", "never"
+
+RESTART = "domzero.xen:installed"  # in host.other_config: when something was installed that needs a restart of the toolstack alone
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class Method:
     def prepare(self, plan: Plan) -> None:
         """What is to be done once, before hosts are looked at: a download, an upload."""
 
+    def refused(self, operation: Operation, params: t.Sequence[t.Any], error: ApiError) -> t.Any:
+        """What of prepare was refused; what it would have answered if that does not matter. Raises the error otherwise."""
+        raise error
+
+    def tidy(self, plan: Plan, done: t.Collection[str]) -> None:
+        """What is not needed any more once the hosts done are finished."""
+
     def install(self, plan: Plan, ref: str, due: Due) -> None:
         """What is to be done on the host before its reboot or restart."""
 
@@ -112,6 +122,16 @@ class Method:
         """This upgrade has finished the host."""
         if upgrade := self.upgrade():
             self.note(plan, ref, marks.UPGRADED, upgrade)
+
+    def note_restart(self, plan: Plan, ref: str) -> None:
+        """Before something is installed that is in effect after a restart of the toolstack: xapi keeps no account of that."""
+        self.note(plan, ref, RESTART, f"{server_time(self.session, ref):.0f}.")
+
+    def restart_left(self, record: Record) -> Due | None:
+        """Whether the toolstack has not been restarted since something was installed for it."""
+        if seconds(record["other_config"].get(RESTART)) > max(agent_time(record), boot_time(record)):
+            return Due("its toolstack was updated after its last start", False, False, install=False, restart=True)
+        return None
 
     def note(self, plan: Plan, ref: str, key: str, value: str) -> None:
         """Write a key of a host's other_config. For a moment there is none, which must mean the same as the old value."""

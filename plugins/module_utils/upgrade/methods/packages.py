@@ -15,7 +15,7 @@ import typing as t
 
 from ...client import Session
 from ...errors import ApiError, InvalidChange, XenError
-from ...host_return import INSTALLED, agent_time, boot_time, seconds
+from ...host_return import INSTALLED, boot_time, seconds
 from ...plan import Operation, Plan
 from ...refs import Record
 from ..at_once import at_once
@@ -23,7 +23,6 @@ from .method import Due, Method, epoch, server_time
 from .plugin import ask
 
 UPDATER = "updater.py"
-RESTART = "domzero.xen:installed"  # in host.other_config: when packages were installed that need a restart of the toolstack alone
 # in effect when the toolstack has been restarted; all others are taken to need a boot
 TOOLSTACK = frozenset(
     ["xapi-core", "xapi-xe", "xapi-nbd", "xapi-rrd2csv", "xapi-tests", "xapi-client-devel", "xcp-ng-xapi-plugins", "xo-lite", "xsconsole"]
@@ -55,10 +54,9 @@ class Packages(Method):
         newer = {package for package, full in held.items() if is_newer(package, full, record)}
         if self._noted(ref) or ("xen-hypervisor" in newer and not self._booted_in_this_upgrade(record)):
             return Due("packages were installed after its last boot", True, True, install=False)
-        noted = seconds(record["other_config"].get(RESTART)) > max(agent_time(record), boot_time(record))
-        if noted or ("xapi-core" in newer and not self._booted_in_this_upgrade(record)):
+        if "xapi-core" in newer and not self._booted_in_this_upgrade(record):
             return Due("its toolstack was updated after its last start", False, False, install=False, restart=True)
-        return None
+        return self.restart_left(record)
 
     def _noted(self, ref: str) -> bool:
         record = self.objects.get("host", ref)
@@ -95,8 +93,10 @@ class Packages(Method):
     def install(self, plan: Plan, ref: str, due: Due) -> None:
         label, names = self.label(ref), sorted(self.options.get("packages") or ())
         boots = due.reboot or bool(due.packages and not _toolstack_only(due))
-        if not (boots and self._noted(ref)):
-            self.note(plan, ref, INSTALLED if boots else RESTART, f"{server_time(self.session, ref):.0f}.")
+        if not boots:
+            self.note_restart(plan, ref)
+        elif not self._noted(ref):
+            self.note(plan, ref, INSTALLED, f"{server_time(self.session, ref):.0f}.")
         args = {**self._arguments(), **({"packages": " ".join(names)} if names else {})}
         plan.add("host.call_plugin", ref, UPDATER, "update", args, what=f"update packages of host {label!r}", slow=True)
 
