@@ -11,11 +11,11 @@ import typing as t
 import uuid
 from dataclasses import replace
 
-from .. import hosts
+from .. import hosts, tasks
 from ..client import Session
-from ..errors import InvalidChange
+from ..errors import ApiError, InvalidChange
 from ..fields import Table
-from ..plan import Plan
+from ..plan import Operation, Plan
 from ..refs import Record
 from ..resource import Found, Resource
 from . import aside, aside_discs, aside_left, journal, journal_life
@@ -23,6 +23,8 @@ from .journal import Note
 
 BEGUN, PAUSED, ENDED, ABORTED = "begun", "paused", "ended", "aborted"
 GIVING_BACK = "giving back"
+SWITCHING = ("ha_enable", "ha_disable")  # of pool.current_operations
+SWITCHES = 600.0  # seconds that may take
 ID = re.compile(r"[\w.:@-]{1,64}", re.ASCII)
 
 
@@ -76,6 +78,7 @@ class Upgrade(Resource):
         return dict(plan.after)
 
     def plan(self, found: Found | None) -> Plan:
+        self._wait_for_ha()
         note = self._mine()
         found = self.find()
         plan = Plan(self.observe(found), {})
@@ -85,6 +88,24 @@ class Upgrade(Resource):
         else:
             self._give_back(plan, found, note)
         return plan
+
+    def _wait_for_ha(self) -> None:
+        """An earlier run may have died while it was turned on or off: what that comes to is waited for, in check mode too."""
+
+        def ready() -> object:
+            self.objects.forget()
+            busy = sorted(set(hosts.pool_of(self.objects)[1]["current_operations"].values()) & set(SWITCHING))
+            return f"{busy[0]} goes on" if busy else True
+
+        tasks.wait_until("high availability to be on or off", ready, timeout=SWITCHES)
+
+    def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
+        try:
+            return super().call(operation, params)
+        except ApiError as e:
+            if e.code == "MAP_DUPLICATE_KEY" and str(params[1]).startswith(journal.PREFIX):
+                raise InvalidChange("Another run began to upgrade this pool at the same moment.", hint="Leave it to that one.") from e
+            raise
 
     # whose it is -----------------------------------------------------------------
     def _mine(self) -> Note | None:

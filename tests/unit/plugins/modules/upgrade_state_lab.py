@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.domzero.xen.plugins.module_utils.client import Session
+from ansible_collections.domzero.xen.plugins.module_utils.client import Session, is_read
+from ansible_collections.domzero.xen.plugins.module_utils.transport import Endpoint
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal
+from ansible_collections.domzero.xen.plugins.modules.xen_upgrade import MODULE
 from ansible_collections.domzero.xen.tests.simulator import upgrade_lab
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
-from ..conftest import carry_out, reach
+from ..conftest import carry_out, reach, validated
 
 ISO = "debian-12.7.0-amd64-netinst.iso"
 RUN = "tonight"
@@ -33,9 +35,7 @@ class Lab:
         self.call("pool.set_wlb_enabled", self.ref, True)
         self.before = self.state()
 
-    def _endpoint(self) -> t.Any:
-        from ansible_collections.domzero.xen.plugins.module_utils.transport import Endpoint
-
+    def _endpoint(self) -> Endpoint:
         return Endpoint.parse(self.sim.hosts[0].url, fingerprints=tuple(h.fingerprint_sha256 for h in self.sim.hosts))
 
     def call(self, method: str, *params: t.Any) -> t.Any:
@@ -79,6 +79,10 @@ class Lab:
         where = self.db.one("host", name_label=host)
         self.call("PBD.unplug", next(ref for ref, pbd in self.db.all("PBD").items() if (pbd["SR"], pbd["host"]) == (sr, where)))
 
+    def login_again(self) -> dict[str, t.Any]:
+        """Another session, as another control node has it."""
+        return dict(carry_out("xen_session", reach(self.sim))["session"])
+
     def task(self, state: str, *, login: t.Any = None, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         """A task of xen_upgrade in the session of this lab."""
         handed = {"session": login or self.login}
@@ -86,3 +90,40 @@ class Lab:
 
     def stop(self) -> None:
         self.sim.stop()
+
+
+class Killed(BaseException):
+    """The control node died."""
+
+
+class Mortal(Session):
+    """A run that dies at its n-th changing call, before it got out or after it took effect, and does nothing more."""
+
+    def __init__(self, lab: Lab, nth: int, *, after: bool) -> None:
+        super().__init__(lab.session.endpoint)
+        self.log_in(lab.sim.username, lab.sim.password)
+        self.left, self.after = nth, after
+
+    def call(self, method: str, *params: t.Any, **more: t.Any) -> t.Any:
+        if self.left <= 0:
+            raise Killed
+        if is_read(method) or method.startswith(("task.", "session.")):
+            return super().call(method, *params, **more)
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed
+        answer = super().call(method, *params, **more)
+        if self.left == 0:
+            raise Killed
+        return answer
+
+
+def dies(lab: Lab, state: str, nth: int, *, after: bool, **options: t.Any) -> bool:
+    """Whether the task died there; False: it had ended before."""
+    session = Mortal(lab, nth, after=after)
+    handed = {"session": {**lab.login, "ref": session.handle}}
+    try:
+        MODULE.run(session, validated(MODULE, {**handed, "state": state, **options}), False)
+    except Killed:
+        return True
+    return False
