@@ -14,7 +14,7 @@ from ..refs import Objects
 from . import journal
 from .journal import Note
 
-PAUSE = 5.0  # seconds between two looks, at most
+PAUSE = 1.0  # seconds between two looks, at most: XenAPI counts whole ones
 
 
 def seconds(date: str) -> float:

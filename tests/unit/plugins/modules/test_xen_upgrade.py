@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import typing as t
 
 import pytest
@@ -15,7 +14,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.upgrade import marks
 from ansible_collections.domzero.xen.tests.simulator import agent
 
 from ..conftest import carry_out, reach
-from .upgrade_state_lab import ISO, RUN, Lab
+from .upgrade_state_lab import ISO, RUN, Lab, until
 
 OUT = ["pool.add_to_other_config", "pool.disable_ha", "pool.remove_from_other_config", "pool.set_wlb_enabled"]
 DISC = ["VBD.add_to_other_config", "VBD.eject"]
@@ -107,7 +106,7 @@ def test_the_phase_is_noted_and_options_are_kept(lab):
 def test_options_that_are_too_long_for_the_journal_are_refused_before_anything_is_done(lab):
     mark = lab.sim.mark()
     for check in (True, False):
-        with pytest.raises(InvalidChange, match="would take .* bytes, 4095 are allowed"):
+        with pytest.raises(InvalidChange, match=r"would take .* bytes, 4095 are allowed"):
             lab.task("begun", run=RUN, options={"packages": ["x" * 40] * 100}, check=check)
     assert lab.sim.calls(mark) == []
 
@@ -131,7 +130,7 @@ def test_high_availability_stays_aside_while_a_host_is_down_and_the_rest_comes_b
     lab.task("begun", run=RUN)
     with lab.sim.world.lock:
         agent.power_off(lab.sim.world.machines["lab3"])
-    wait_for(lambda: not lab.db.get("host_metrics", lab.db.get("host", lab.named("host", "lab3"))["metrics"])["live"])
+    until(lambda: not lab.db.get("host_metrics", lab.db.get("host", lab.named("host", "lab3"))["metrics"])["live"])
     for check in (True, False, False):
         ended = lab.task("ended", run=RUN, check=check)
         assert ended["failed"]
@@ -143,16 +142,9 @@ def test_high_availability_stays_aside_while_a_host_is_down_and_the_rest_comes_b
     assert (lab.state()["auto"], lab.state()["wlb"]) == ("true", True)
     with lab.sim.world.lock:
         agent.power_on(lab.sim.world.machines["lab3"])
-    wait_for(lambda: lab.db.get("host", lab.named("host", "lab3"))["enabled"])
+    until(lambda: lab.db.get("host", lab.named("host", "lab3"))["enabled"])
     assert not lab.task("ended", run=RUN).get("failed")
     assert (lab.state()["ha"], lab.keys()) == (lab.before["ha"], [])
-
-
-def wait_for(ready: t.Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_hosts_that_were_disabled_meanwhile_are_enabled_before_and_others_are_left_so(lab):
@@ -274,7 +266,7 @@ def test_pausing_does_not_fail_where_high_availability_cannot_be_given_back(lab)
     lab.task("begun", run=RUN)
     with lab.sim.world.lock:
         agent.power_off(lab.sim.world.machines["lab3"])
-    wait_for(lambda: not lab.db.get("host_metrics", lab.db.get("host", lab.named("host", "lab3"))["metrics"])["live"])
+    until(lambda: not lab.db.get("host_metrics", lab.db.get("host", lab.named("host", "lab3"))["metrics"])["live"])
     paused = lab.task("paused", run=RUN)
     assert not paused.get("failed")
     assert paused["still_aside"]

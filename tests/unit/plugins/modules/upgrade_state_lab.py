@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session, is_read
@@ -90,6 +91,14 @@ class Lab:
 
     def stop(self) -> None:
         self.sim.stop()
+
+
+def until(ready: t.Callable[[], bool]) -> None:
+    """In the simulator."""
+    end = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 class Killed(BaseException):
