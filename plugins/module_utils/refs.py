@@ -39,12 +39,15 @@ def kind_of(cls: str, record: Record) -> str:
 
 
 class Objects:
-    """The pool's records by class and reference, each class read once when first asked for."""
+    """The pool's records by class and reference, each class read once when first asked for.
 
-    def __init__(self, session: Session):
+    mirror: what keeps them up to date, if it is not the session's.
+    """
+
+    def __init__(self, session: Session, mirror: Mirror | None = None):
         self.session = session
         self._tables: dict[str, dict[str, Record]] = {}
-        self._mirror: Mirror | None = session.mirror
+        self._mirror: Mirror | None = mirror or session.mirror
 
     def all(self, cls: str) -> dict[str, Record]:
         if cls not in self._tables:

@@ -122,9 +122,39 @@ options:
     description: Whether the host takes VMs. V(false) is maintenance.
     type: bool
   evacuate:
-    description: Whether a host that goes into maintenance, reboots or is switched off first moves its VMs to other hosts, live.
+    description:
+      - Whether a host that goes into maintenance, reboots or is switched off first moves its VMs to other hosts, live.
+      - Where they go is planned before anything is done. VMs of other hosts move as well where that makes room. If there is no way all
+        reasons are told. M(domzero.xen.xen_evacuation_plan) shows such a plan.
+      - Where the pool has workload balancing on that says where they go.
     type: bool
     default: false
+  unmovable:
+    description:
+      - What becomes of VMs that cannot move when O(evacuate) is to empty the host. V(shutdown) switches those off that have no guest
+        tools, or are not down in five minutes.
+      - VMs that were stopped are started again by O(bring_back).
+    type: str
+    choices: [fail, shutdown, suspend]
+    default: fail
+    version_added: 0.2.0
+  remember:
+    description: Whether VMs that O(evacuate) moves note the host they leave as their home, for O(bring_back) of a later task.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  bring_back:
+    description:
+      - Whether VMs come back that left the host for O(evacuate) with O(remember), once it is enabled. VMs that were stopped are started.
+      - VMs of other hosts that had made way return to those. A VM for which there is no room stays where it is, with a warning.
+      - A task that empties the host as well remembers what it moves.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  network:
+    description: The network the migrations go over, by name or uuid. Default is that of management.
+    type: str
+    version_added: 0.2.0
   power_state:
     description:
       - Whether the host is on. A host that the pool does not hear of counts as V(halted).
@@ -145,7 +175,7 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to wait for a host that boots or goes down. VMs have an hour to move, or this time if it is more.
+    description: Seconds to wait for a host that boots or goes down. Each VM has an hour to move, or this time if it is more.
     type: int
     default: 1800
 notes:
@@ -153,6 +183,8 @@ notes:
 seealso:
   - module: domzero.xen.xen_host_info
   - module: domzero.xen.xen_pool
+  - module: domzero.xen.xen_evacuation_plan
+  - module: domzero.xen.xen_vm_moves
 """
 
 EXAMPLES = r"""
@@ -177,6 +209,13 @@ EXAMPLES = r"""
     name: xcp01
     enabled: false
     evacuate: true
+    remember: true
+
+- name: Out of maintenance, its VMs come back
+  domzero.xen.xen_host:
+    name: xcp01
+    enabled: true
+    bring_back: true
 
 - name: Reboot it if an update asks for it
   domzero.xen.xen_host:
@@ -221,6 +260,25 @@ host:
     name: xcp01
     power_state: running
     uuid: 52e2f9fe-8aca-4e7e-9b80-b8d8eb2ce90d
+moved:
+  description: VMs that were moved away from the host or back to it, or that made way, or are to be. C(memory) is in bytes.
+  returned: with O(bring_back), or when O(evacuate) finds VMs there
+  type: list
+  elements: dict
+  sample:
+    - {vm: web1, uuid: 7d7a42bb-ba1a-4d68-9b9c-b8a2c2d5b17c, from: xcp01, to: xcp00, memory: 4305453056}
+stopped:
+  description: VMs that were stopped since they could not move.
+  returned: when O(evacuate) finds VMs there
+  type: list
+  elements: dict
+  sample: []
+started:
+  description: VMs that were started again.
+  returned: with O(bring_back)
+  type: list
+  elements: dict
+  sample: []
 operations:
   description: The XenAPI calls made, or in check mode those that would be made.
   returned: success

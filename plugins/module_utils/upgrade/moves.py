@@ -41,9 +41,10 @@ class Limits:
 
 @dataclass
 class Told:
-    """What came of an action: the calls made (or to be made); surprise: why the VM was left alone; error: what failed."""
+    """What came of an action: the calls made, or to be made; planned: before; surprise: why the VM was left alone; error: what failed."""
 
     operations: list[str] = field(default_factory=list)
+    planned: list[Operation] = field(default_factory=list)
     before: Record | None = None
     surprise: str = ""
     error: XenError | None = None
@@ -53,17 +54,19 @@ class Moves:
     """wishes: in an order that is valid one by one. predict() tells what carry_out() would do."""
 
     def __init__(self, session: Session, wishes: t.Sequence[Wish], rules: Rules, limits: Limits):
-        session.mirror = session.mirror or Mirror(session)
         self.session, self.wishes, self.rules, self.limits = session, wishes, rules, limits
-        self.objects = Objects(session)
+        self.objects = Objects(session, Mirror(session))
+        self.vms: dict[str, Record] = {}  # as they will be
         self.told = [Told() for _wish in wishes]
         self._todo: list[int] = []
         self._source: dict[int, str] = {}
 
     # looking -----------------------------------------------------------------------------------------------------------
-    def predict(self) -> None:
-        """Every action from the VM as it is, or as the one before leaves it."""
-        vms = {wish.vm: expected(self.objects.get("VM", wish.vm)) for wish in self.wishes if wish.vm in self.objects.all("VM")}
+    def predict(self, before: t.Mapping[str, Record] | None = None) -> None:
+        """Every action from the VM as it is, or as the one before leaves it. before: VMs that will be otherwise than they are."""
+        there = self.objects.all("VM")
+        vms = {wish.vm: (before or {}).get(wish.vm) or expected(there[wish.vm]) for wish in self.wishes if wish.vm in there}
+        self.vms = vms
         steps, behind = Steps(self.objects, self.rules), self._behind(vms)
         for number, wish in enumerate(self.wishes):
             told = self.told[number]
@@ -89,15 +92,18 @@ class Moves:
     @staticmethod
     def _note(told: Told, verdict: Verdict, vm: Record) -> None:
         told.before, told.surprise = vm, verdict.surprise
-        told.operations = [o.method for o in verdict.plan.operations]
+        told.planned = verdict.plan.operations
+        told.operations = [o.method for o in told.planned]
         if verdict.reason:
             told.error = XenError(verdict.reason.text, hint=verdict.reason.remedy, code=verdict.reason.code)
 
     # carrying out ------------------------------------------------------------------------------------------------------
     def carry_out(self) -> None:
         """After predict(). What fails is told; raises only when the pool does not answer any more, or the run is told to end."""
+        self._anew()
         courses, waiting, going = Courses(self.session), list(self._todo), set[int]()
-        size = {wish.vm: capacity.memory_needed(self.objects.get("VM", wish.vm)) for wish in self._wishes(waiting)}
+        there = self.objects.all("VM")
+        size = {wish.vm: capacity.memory_needed(there[wish.vm]) if wish.vm in there else 0 for wish in self._wishes(waiting)}
         free = {host: capacity.memory_free(self.objects, host) for host in self.objects.all("host")}
         group = self._groups()
         actions = [self._action(number) for number in range(len(self.wishes))]
@@ -121,6 +127,10 @@ class Moves:
                     self._give_back(number, actions[number], free, size)
         finally:
             courses.cancel()
+
+    def _anew(self) -> None:
+        """Read everything again; events of a coordinator that restarted do not continue those from before."""
+        self.objects = Objects(self.session, Mirror(self.session))
 
     def _wishes(self, numbers: t.Iterable[int]) -> list[Wish]:
         return [self.wishes[n] for n in numbers]
@@ -174,6 +184,7 @@ class Moves:
                 told.error = e
                 if not isinstance(e, ApiError) or e.code in tasks.NOT_YET:
                     answer(self.session)
+                    self._anew()
                 elif attempt == ATTEMPTS - 1 or not self._again(wish, e):
                     return
 

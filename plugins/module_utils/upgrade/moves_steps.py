@@ -21,6 +21,7 @@ STOPS, STARTS = (SHUTDOWN, SUSPEND), (START, RESUME)
 CLEAN, HARD, CLEAN_THEN_HARD = "clean", "hard", "clean_then_hard"
 LIVE = ("Running", "Paused")
 BUSY = "OTHER_OPERATION_IN_PROGRESS"
+CLOSED = ("HOST_NOT_LIVE", "HOST_DISABLED")
 # what a VM will be when an operation that is under way has ended (xen-api: ocaml/idl/datamodel_vm.ml, operations)
 BECOMES = {
     "pool_migrate": "Running", "start": "Running", "start_on": "Running", "resume": "Running", "resume_on": "Running",
@@ -43,7 +44,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Rules:
-    """network: carries migrations, or NULL; remember: the host a VM leaves; eject: discs the target cannot see. Times in seconds."""
+    """network: carries migrations, or NULL; remember: the host a VM leaves; eject: discs the target cannot see. Times in seconds.
+
+    opens: a host that will be up and enabled before any action begins.
+    """
 
     network: str = NULL
     remember: bool = False
@@ -51,6 +55,7 @@ class Rules:
     stop: str = CLEAN_THEN_HARD
     shutdown_timeout: float = 300.0
     wait_timeout: float = 7200.0
+    opens: str = ""
 
 
 @dataclass
@@ -135,10 +140,14 @@ class Steps:
         """All but memory, which is counted while the moves go on."""
         objects, host, network = self.objects, wish.host, self.rules.network
         yield from (reason for reason in movable.stays(objects, wish.vm) if reason.code != BUSY)
-        yield from movable.refuses(objects, host, vm, with_memory=False)
+        yield from self._refuses(host, vm)
         yield from movable.lacks(objects, wish.vm, host, ejects=self.rules.eject)
         if network != NULL:
             yield from movable.cannot_carry(objects, host, network)
+
+    def _refuses(self, host: str, vm: Record) -> t.Iterator[Reason]:
+        passing = CLOSED if host == self.rules.opens else ()
+        yield from (reason for reason in movable.refuses(self.objects, host, vm, with_memory=False) if reason.code not in passing)
 
     def _eject(self, plan: Plan, wish: Wish, vm: Record) -> None:
         vdis = self.objects.all("VDI")
@@ -177,7 +186,7 @@ class Steps:
 
     def _start(self, found: Verdict, wish: Wish, vm: Record) -> None:
         told, host = name(vm), hosts.name_of(self.objects, wish.host)
-        reasons = [*movable.refuses(self.objects, wish.host, vm, with_memory=False), *movable.lacks(self.objects, wish.vm, wish.host)]
+        reasons = [*self._refuses(wish.host, vm), *movable.lacks(self.objects, wish.vm, wish.host)]
         found.reason = next((reason for reason in reasons if reason.code != "NOT_SUPPORTED_DURING_UPGRADE"), None)
         call, word = ("VM.resume_on", "resume") if vm["power_state"] == "Suspended" else ("VM.start_on", "start")
         params = (wish.vm, wish.host, False, False)

@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
 
 
 def wishes_of(objects: Objects, actions: t.Sequence[Record]) -> list[Wish]:
-    """Raises InvalidChange, NotFound and Ambiguous for what cannot be meant; that a uuid is not there any more is no mistake of the task."""
+    """Raises InvalidChange, NotFound and Ambiguous for what cannot be meant; a uuid that is not there any more is no mistake."""
     return [_wish(objects, action) for action in actions]
 
 
@@ -51,10 +51,10 @@ def _wish(objects: Objects, action: Record) -> Wish:
     there = bool(objects.named("VM", text, is_guest)) or not UUID.fullmatch(text)
     found = objects.resolve("VM", text, is_guest) if there else ""
     uuid = objects.get("VM", found)["uuid"] if found else text
-    if not action["host"] and action["action"] not in STOPS:
-        raise InvalidChange(f"The action {action['action']} of VM {action['name'] or text!r} names no host.", hint="Give host.")
-    host, source = (hosts.resolve(objects, action[key]) if action[key] else "" for key in ("host", "source"))
-    return Wish(action["action"], action["name"] or text, found, uuid, host, source, action["memory"] or 0)
+    if not action.get("host") and action["action"] not in STOPS:
+        raise InvalidChange(f"The action {action['action']} of VM {action.get('name') or text!r} names no host.", hint="Give host.")
+    host, source = (hosts.resolve(objects, action[key]) if action.get(key) else "" for key in ("host", "source"))
+    return Wish(action["action"], action.get("name") or text, found, uuid, host, source, action.get("memory") or 0)
 
 
 def rules_of(objects: Objects, params: Record) -> Rules:

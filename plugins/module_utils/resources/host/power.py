@@ -14,6 +14,7 @@ from ...host_return import Leaving, has_left, leaving, returned, wants_reboot
 from ...plan import Plan
 from ...refs import Objects, Record
 from ...resource import Found
+from ...upgrade.maintenance import Maintenance
 
 RUNNING, HALTED = "running", "halted"
 State = t.Mapping[str, t.Any]
@@ -32,6 +33,7 @@ class Power:
         self.asked = ""  # power_on or reboot
         self.then: Leaving | None = None  # what it was before it went
         self.reboots = self.returns = False
+        self.maintenance = Maintenance(session, params)
 
     def desired(self, before: State, label: str) -> State:
         """enabled and power_state afterwards. A host that is switched off is disabled, one that is switched on takes guests."""
@@ -41,7 +43,7 @@ class Power:
 
     def first(self, plan: Plan, objects: Objects, found: Found, label: str) -> bool:
         """Everything up to the settings: it must be on for these, and perhaps in maintenance; whether it is."""
-        before, after = plan.before, plan.after
+        before, after, self.maintenance = plan.before, plan.after, Maintenance(self.session, self.params)
         self.reboots, self.returns = self._reboots(before, found.record), self.asked != ""
         goes = self.reboots or (before["power_state"] == RUNNING and after["power_state"] == HALTED)
         if before["power_state"] == HALTED and after["power_state"] == RUNNING and self.asked != "reboot":
@@ -76,6 +78,8 @@ class Power:
             plan.add(f"host.{word}", found.ref, what=what)
         elif after["enabled"] and not before["enabled"]:
             plan.add("host.enable", found.ref, what=f"let host {label!r} take guests")
+        if after["enabled"] and after["power_state"] == RUNNING:
+            self.maintenance.bring_back(plan, objects, found.ref)
 
     # parts ------------------------------------------------------------------------
     def _reboots(self, before: State, record: Record) -> bool:
@@ -105,6 +109,12 @@ class Power:
     def _evacuate(self, plan: Plan, objects: Objects, found: Found, label: str) -> None:
         if not hosts.guests(objects, found.ref):
             return
+        if hosts.pool_of(objects)[1].get("wlb_enabled"):  # workload balancing is to say where they go, which xapi asks
+            self._let_evacuate(plan, objects, found, label)
+        else:
+            self.maintenance.leave(plan, objects, found.ref)
+
+    def _let_evacuate(self, plan: Plan, objects: Objects, found: Found, label: str) -> None:
         stuck = self.session.call("host.get_vms_which_prevent_evacuation", found.ref)
         if stuck:
             told = "; ".join(sorted(f"{objects.label('VM', vm)}: {' '.join(map(str, why))}" for vm, why in stuck.items()))
@@ -113,6 +123,7 @@ class Power:
                 hint="Stop these VMs or make room for them.",
                 code=str(next(iter(stuck.values()))[0]),
             )
+        self.maintenance.remember(plan, objects, found.ref)
         plan.add("host.evacuate", found.ref, what=f"move all VMs away from host {label!r}", slow=True)
 
     def _refuse_lost_session(self, objects: Objects, found: Found, label: str) -> None:

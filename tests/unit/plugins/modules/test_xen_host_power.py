@@ -71,19 +71,19 @@ def test_maintenance_leaves_vms_where_they_are(pair: Sim, converges: Run) -> Non
 
 def test_maintenance_moves_vms_on_demand(pair: Sim, converges: Run) -> None:
     vm = guest(pair)
-    assert converges("xen_host", name="xcp01", enabled=False, evacuate=True)["operations"] == ["host.disable", "host.evacuate"]
+    assert converges("xen_host", name="xcp01", enabled=False, evacuate=True)["operations"] == ["host.disable", "VM.pool_migrate"]
     assert db_of(pair).get("VM", vm)["resident_on"] == machine(pair, 0).host_ref
 
 
 def test_vms_are_moved_from_a_host_that_is_in_maintenance_already(pair: Sim, converges: Run) -> None:
     guest(pair)
     converges("xen_host", name="xcp01", enabled=False)
-    assert converges("xen_host", name="xcp01", enabled=False, evacuate=True)["operations"] == ["host.evacuate"]
+    assert converges("xen_host", name="xcp01", enabled=False, evacuate=True)["operations"] == ["VM.pool_migrate"]
 
 
 def test_vms_that_cannot_be_moved_are_named_before_anything_is_done(pair: Sim, run: Run) -> None:
     db_of(pair).set("VM", guest(pair), memory_static_max=999 * GIB, memory_dynamic_max=999 * GIB, memory_dynamic_min=999 * GIB)
-    error = refused(run, pair, "Host 'xcp01' cannot be evacuated: web1: HOST_NOT_ENOUGH_FREE_MEMORY", enabled=False, evacuate=True)
+    error = refused(run, pair, "Host 'xcp01' cannot be emptied: VM web1 on host xcp01 needs 999 GiB", enabled=False, evacuate=True)
     assert error.code == "HOST_NOT_ENOUGH_FREE_MEMORY"
 
 
@@ -116,7 +116,7 @@ def test_a_host_can_be_enabled_by_its_reboot(pair: Sim, run: Run) -> None:
 def test_a_reboot_moves_vms_first(pair: Sim, run: Run) -> None:
     guest(pair)
     done = run("xen_host", name="xcp01", reboot="always", evacuate=True, allow_disruption=True)
-    assert done["operations"] == ["host.disable", "host.evacuate", "host.reboot", "host.enable"]
+    assert done["operations"] == ["host.disable", "VM.pool_migrate", "host.reboot", "host.enable"]
 
 
 def test_a_host_with_vms_is_not_rebooted(pair: Sim, run: Run) -> None:
@@ -221,7 +221,7 @@ def test_a_host_is_switched_on_before_its_settings_are_made(pair: Sim, converges
 def test_switching_off_moves_vms_first(pair: Sim, converges: Run) -> None:
     guest(pair)
     done = converges("xen_host", name="xcp01", power_state="halted", evacuate=True, allow_disruption=True)
-    assert done["operations"] == ["host.disable", "host.evacuate", "host.shutdown"]
+    assert done["operations"] == ["host.disable", "VM.pool_migrate", "host.shutdown"]
 
 
 def test_a_host_with_vms_is_not_switched_off(pair: Sim, run: Run) -> None:
