@@ -52,7 +52,7 @@ EXAMPLES = r"""
   domzero.xen.xen_evacuation_plan:
     name: lab2
     unmovable: suspend
-    network: motion
+    network: Pool-wide network associated with eth2
     compare: true
 """
 

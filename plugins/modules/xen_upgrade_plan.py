@@ -62,7 +62,7 @@ EXAMPLES = r"""
     max_hosts_down: 2
     return_home: always
     unmovable: shutdown
-    network: motion
+    network: Pool-wide network associated with eth2
     speed: {nic: 60, upgrade: 8}
 """
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .. import movable
+from ..errors import ApiError
 from ..reasons import Reason, name
 from ..refs import NULL, Objects, Record
 from ..vms import domain_type
@@ -40,7 +42,8 @@ class Places:
 
     def of(self, ref: str) -> frozenset[str]:
         """Names of the hosts that could run it, memory and versions aside."""
-        key = self._likeness(self.objects.get("VM", ref))
+        vm = self.objects.get("VM", ref)
+        key = ref if is_odd(self.objects, vm) else self._likeness(vm)
         if key not in self._known:
             self._known[key] = frozenset(host for host in self.hosts if not self.against(ref, host))
         return self._known[key]
@@ -63,7 +66,21 @@ class Places:
             *movable.refuses(self.objects, self.hosts[host], self.objects.get("VM", ref), with_memory=False),
             *movable.lacks(self.objects, ref, self.hosts[host], ejects=self.eject),
         ]
-        return [reason for reason in found if reason.code not in PASSING]
+        lasting = [reason for reason in found if reason.code not in PASSING]
+        return lasting or self._asked(ref, host)
+
+    def _asked(self, ref: str, host: str) -> list[Reason]:
+        """What xapi says about a VM that the records do not tell enough of."""
+        vm = self.objects.get("VM", ref)
+        if not is_odd(self.objects, vm) or vm["resident_on"] == self.hosts[host]:
+            return []
+        try:
+            self.objects.session.call("VM.assert_can_boot_here", ref, self.hosts[host])
+        except ApiError as e:
+            if e.code in NOT_ITSELF:
+                return []
+            return [_in_words(self.objects, ref, e.code, e.params)]
+        return []
 
     def keeps(self, ref: str, here: str) -> list[Reason]:
         """Why a VM cannot leave its host, with what to do; nothing if it can. Of hosts that refuse it alike, the first is told."""
@@ -107,10 +124,28 @@ def told_by_xapi(objects: Objects, doubtful: t.Mapping[str, t.Collection[str]]) 
         for ref in refs:
             code, *params = answer.get(ref) or [""]
             if code and code not in NOT_ITSELF:
-                more = objects.readable(" ".join(param for param in params if param not in (ref, "")))
-                text = f"{name(objects.get('VM', ref))} cannot be moved: {code}{f' ({more})' if more else ''}."
-                found[ref] = Reason(code, text, REMEDIES.get(code, "Shut it down."))
+                found[ref] = _in_words(objects, ref, code, params)
     return found
+
+
+def _in_words(objects: Objects, ref: str, code: str, params: t.Iterable[str]) -> Reason:
+    more = objects.readable(" ".join(param for param in params if param not in (ref, "")))
+    text = f"{name(objects.get('VM', ref))} cannot be moved: {code}{f' ({more})' if more else ''}."
+    return Reason(code, text, REMEDIES.get(code, "Shut it down."))
+
+
+def is_odd(objects: Objects, vm: Record) -> bool:
+    """Whether only xapi knows which hosts could run it: parts of graphics and network cards are given out on each host, and limits that
+    are out of order do not stop a VM that runs, but its arrival (xen-api: ocaml/xapi/xapi_vm_helpers.ml, validate_basic_parameters)."""
+    if vm.get("VGPUs"):
+        return True
+    limits = [int(vm[f"memory_{limit}"]) for limit in ("static_min", "dynamic_min", "dynamic_max", "static_max")]
+    least = re.search(r'field="memory-static-min"\s+min="(\d+)"', vm["recommendations"])
+    if limits != sorted(limits) or (least and limits[0] < int(least[1])) or int(vm["VCPUs_at_startup"]) > int(vm["VCPUs_max"]):
+        return True
+    pifs = objects.all("PIF")
+    networks = (objects.get("network", objects.get("VIF", vif)["network"]) for vif in vm["VIFs"])
+    return any(pifs[pif].get("sriov_logical_PIF_of") for network in networks for pif in network["PIFs"] if pif in pifs)
 
 
 def is_doubtful(vm: Record) -> bool:

@@ -153,10 +153,11 @@ class _Survey:
     def _vm(self, label: str, ref: str, kept: list[Reason], *, homes: bool) -> Vm:
         vm = self.objects.get("VM", ref)
         here = self.at[vm["resident_on"]]
+        allowed = self.places.of(ref) | {here}
         group = next((group for group in vm.get("groups", ()) if group in self.apart), None)
         return Vm(
             label, here, size_of(vm), not kept, ", ".join(reason.code for reason in kept), group,
-            self.places.of(ref) | {here}, self.at.get(vm["affinity"]), self._home(vm) if homes else None,
+            None if len(allowed) == len(self.at) else allowed, self.at.get(vm["affinity"]), self._home(vm) if homes else None,
         )  # fmt: skip
 
     def _kept(self, running: t.Mapping[str, Record]) -> dict[str, list[Reason]]:
