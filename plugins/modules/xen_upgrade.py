@@ -176,12 +176,13 @@ import typing as t
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.module import Module, main
-from ansible_collections.domzero.xen.plugins.module_utils.resource import converge
+from ansible_collections.domzero.xen.plugins.module_utils.resource import achieve, predict
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade.aside_task import Upgrade, outcome
 
 
 def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
-    return outcome(converge(Upgrade(session, params), check_mode=check), params["state"])
+    upgrade = Upgrade(session, params)
+    return outcome(predict(upgrade) if check else achieve(upgrade), params["state"])
 
 
 MODULE = Module(Upgrade.arguments(), run)

@@ -18,7 +18,7 @@ from ..fields import Table
 from ..plan import Operation, Plan
 from ..refs import Record
 from ..resource import Found, Resource
-from . import aside, aside_discs, aside_left, journal, journal_life
+from . import aside, aside_discs, aside_left, journal, journal_life, marks
 from .journal import Note
 
 BEGUN, PAUSED, ENDED, ABORTED = "begun", "paused", "ended", "aborted"
@@ -200,6 +200,8 @@ class Upgrade(Resource):
             journal.plan_write(plan, found.ref, record, left)
             plan.after.update(phase=left.phase)
         else:
+            for ref, host in self.objects.all("host").items():
+                marks.take_off(plan, "host", ref, host, marks.UPGRADED, label=f"host {hosts.name_of(self.objects, ref)!r}")
             journal.plan_removal(plan, found.ref, record)
             plan.after.update(begun=False, phase="", method="")
         return left

@@ -284,6 +284,17 @@ def test_aborting_gives_back_and_tells_what_remains_undone(lab):
     assert (lab.state(), lab.keys()) == (lab.before, [])
 
 
+@pytest.mark.parametrize("state", ["ended", "aborted"])
+def test_marks_of_hosts_that_were_finished_go_with_the_journal(lab, state):
+    host = lab.named("host", "lab2")
+    lab.task("begun", run=RUN)
+    lab.call("host.add_to_other_config", host, marks.UPGRADED, lab.note().id)
+    lab.task("paused", run=RUN)
+    assert marks.upgraded(lab.db.get("host", host)) == lab.note().id
+    assert same(lab, state, run=RUN)["operations"] == ["host.remove_from_other_config", "pool.remove_from_other_config"]
+    assert lab.marks() == []
+
+
 @pytest.mark.parametrize("state", ["ended", "paused", "aborted"])
 def test_where_nothing_was_begun_there_is_nothing_to_give_back(lab, state):
     mark = lab.sim.mark()
