@@ -15,7 +15,7 @@ MOST_NAMED = 5
 
 def impossible(board: Board, todo: t.Sequence[int]) -> str:
     """What rules out every plan and can be seen before one is looked for: a VM, a group, or too little memory. Empty if nothing does."""
-    found = [*_homeless(board, todo), *_crowded(board, todo)]
+    found = [*_homeless(board, todo), *_crowded(board, todo)] or [*_tied(board, todo)]
     more = f" And {len(found) - MOST_NAMED} more." if len(found) > MOST_NAMED else ""
     return " ".join(found[:MOST_NAMED]) + more if found else _full(board, todo)
 
@@ -44,16 +44,16 @@ def not_found(board: Board, host: int, *, certain: bool) -> str:
     return text + " Shut a VM down, or make some smaller."
 
 
-def _reachable(board: Board, todo: t.Sequence[int], source: int) -> list[int]:
-    """Hosts that VMs of the source may be moved to at some time before it is upgraded, memory aside."""
-    coming = {*todo, *board.in_place} if source != board.coordinator else set[int]()
+def _reachable(board: Board, todo: t.Sequence[int], source: int, before: int) -> list[int]:
+    """Hosts that VMs of the source may be moved to at some time before another (or itself) is upgraded, memory aside."""
+    coming = {*todo, *board.in_place} if before != board.coordinator else set[int]()
     return [h for h in board.hosts() if h != source and (h in coming or (board.usable[h] and board.rank[h] >= board.rank[source]))]
 
 
 def _homeless(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
     """VMs that no other host could ever take."""
     for h in todo:
-        reachable = _reachable(board, todo, h)
+        reachable = _reachable(board, todo, h, h)
         for v in board.movers(h):
             allowed = board.allowed[v]
             able = [other for other in reachable if allowed is None or other in allowed]
@@ -69,6 +69,26 @@ def _homeless(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
                 yield f"{says} needs {gib(board.size[v])}; {hole}. Shut it down, or make it smaller."
 
 
+def _tied(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
+    """VMs that together need more memory than the few hosts have on which they may run while one is empty."""
+    may: dict[int, frozenset[int]] = {}
+    for v, allowed in enumerate(board.allowed):
+        if allowed is not None and board.pool.vms[v].movable:
+            may[v] = allowed | {board.at[v]}
+    for h in todo:
+        for places in sorted({hosts - {h} for hosts in may.values()}, key=sorted):
+            vms = sorted(v for v, hosts in may.items() if hosts - {h} <= places)
+            need, room = sum(board.size[v] for v in vms), sum(board.capacity[other] for other in places)
+            if need > room:
+                names = ", ".join(board.pool.vms[v].id for v in vms[:MOST_NAMED]) + (" and others" if len(vms) > MOST_NAMED else "")
+                where = " and ".join(board.pool.hosts[other].id for other in sorted(places)) or "no host"
+                yield (
+                    f"Host {board.pool.hosts[h].id} cannot be emptied: {names} take {gib(need)} and may run only on {where} meanwhile, "
+                    f"with {gib(room)} for VMs. Shut one of them down, or let it run on other hosts."
+                )
+                break
+
+
 def _crowded(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
     """Groups with more members than there are hosts for them while one is upgraded.
 
@@ -80,7 +100,7 @@ def _crowded(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
             leaving = members.get(h, set()) & board.on[h]
             taken = {other for other, vms in members.items() if vms and other != h}
             if leaving and len(taken) + len(leaving) > len(
-                taken.union(*(_able(board, todo, v) for vms in members.values() for v in vms)) - {h}
+                taken.union(*(_able(board, todo, v, h) for vms in members.values() for v in vms)) - {h}
             ):
                 blocked.append(board.pool.hosts[h].id)
         if blocked:
@@ -91,16 +111,16 @@ def _crowded(board: Board, todo: t.Sequence[int]) -> t.Iterator[str]:
             )
 
 
-def _able(board: Board, todo: t.Sequence[int], vm: int) -> set[int]:
+def _able(board: Board, todo: t.Sequence[int], vm: int, before: int) -> set[int]:
     allowed = board.allowed[vm]
-    return {h for h in _reachable(board, todo, board.at[vm]) if allowed is None or h in allowed}
+    return {h for h in _reachable(board, todo, board.at[vm], before) if allowed is None or h in allowed}
 
 
 def _full(board: Board, todo: t.Sequence[int]) -> str:
     """Memory: short by so much. What is free on all hosts but one stays the same until that one is upgraded."""
     short = []
     for h in todo:
-        room = sum(max(0, board.free[other]) for other in _reachable(board, todo, h))
+        room = sum(max(0, board.free[other]) for other in _reachable(board, todo, h, h))
         if board.load(h) > room:
             short.append((board.load(h) - room, -h, room))
     if not short:
