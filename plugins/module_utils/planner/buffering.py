@@ -22,10 +22,10 @@ NEAR = 12  # hosts that are looked at for the one to empty next, where not in th
 ATTEMPTS = 8  # to make room on hosts that are still to come
 
 
-def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
+def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random, *, lazily: bool = False) -> Waves:
     """Hosts with large VMs come early, while most room is in one piece. What makes way on hosts that are still to come stays away until
     it is its host's turn; all others come back at once, unless the next host can only be emptied onto the one that was emptied before.
-    level: not looked at. Raises Stuck.
+    level: not looked at; lazily: whether VMs come back only where that helps. Raises Stuck.
     """
     del level
     left, waves, back = _ordered(board, todo, chance), t.cast(Waves, []), set[int]()
@@ -33,8 +33,8 @@ def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: in
     while left:
         first = 1 if left[0] == board.coordinator else near
         wave = (
-            _wave(board, left, first, back, at_once, chance)
-            or _wave(board, left, first, set(), 1, chance)
+            _wave(board, left, first, set() if lazily else back, at_once, chance)
+            or _wave(board, left, first, back if lazily else set(), 1, chance)
             or _wave(board, left, first, back, 1, chance, dear=True)
         )
         if not wave:
@@ -44,14 +44,16 @@ def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: in
             left.remove(host)
         back |= {*wave} if waves else set()
         waves.append(wave)
-    come_home(board, board.home)
     return waves
 
 
 def _wave(
     board: Board, left: t.Sequence[int], near: int, back: t.Container[int], at_once: int, chance: random.Random, *, dear: bool = False
 ) -> list[int]:
-    """Empties one of the first hosts, so many are looked at, and others with it. back: hosts whose VMs come home before; dear: at any price."""
+    """Empties one of the first hosts, so many are looked at, and others with it.
+
+    back: hosts whose VMs come home before; dear: at any price.
+    """
     mark = board.mark()
     come_home(board, [home if home in back else -1 for home in board.home])
     wave: list[int] = []

@@ -69,9 +69,25 @@ def _in_its_way(board: Board, vm: int, bins: t.Iterable[int]) -> list[tuple[list
         if missing <= 0:
             out.append((fixed, 0, group, host))
             continue
-        enough = sorted((v for v in board.on[host] if missing <= size[v] < size[vm] and v not in group), key=lambda v: (size[v], v))
+        smaller = sorted((v for v in board.on[host] if size[v] < size[vm] and v not in group), key=lambda v: (size[v], v))
+        enough = [v for v in smaller if size[v] >= missing]
         out += [(fixed + size[v], board.times[v], [*group, v], host) for v in enough[:4]]
+        pair = _pair([v for v in smaller if size[v] < missing], missing, size)
+        if pair:
+            out.append((fixed + sum(size[v] for v in pair), max(board.times[v] for v in pair), [*group, *pair], host))
     return [(vms, host) for _size, _times, vms, host in sorted(out)[:CANDIDATES]]
+
+
+def _pair(vms: t.Sequence[int], missing: int, size: t.Sequence[int]) -> list[int]:
+    """The two that give least above what is missing, the larger one first; none if no two are enough. vms: the smallest first."""
+    best: tuple[int, list[int]] | None = None
+    low, high = 0, len(vms) - 1
+    while low < high:
+        both = size[vms[low]] + size[vms[high]]
+        if both >= missing and (best is None or both < best[0]):
+            best = both, [vms[high], vms[low]]
+        low, high = (low, high - 1) if both >= missing else (low + 1, high)
+    return best[1] if best else []
 
 
 def _cleared(board: Board, vm: int, host: int, avoid: t.Container[int]) -> bool:

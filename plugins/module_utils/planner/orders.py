@@ -13,7 +13,7 @@ from .board import Board
 LEVEL = 1.15  # how much more than the mean a host is loaded if that costs nothing
 LEVELS = (LEVEL, 1.35, None)  # None: to the last MiB
 USUAL = 5  # orders that are always tried
-SHUFFLES = 12  # more orders, when none of the usual ones gave a plan or a better one is thinkable
+SHUFFLES = 12  # more orders, when none of the usual ones gave a plan
 
 
 def attempts(board: Board, todo: t.Sequence[int]) -> t.Iterator[tuple[list[int], float]]:
@@ -24,6 +24,16 @@ def attempts(board: Board, todo: t.Sequence[int]) -> t.Iterator[tuple[list[int],
         first = [h for h in order if h == board.coordinator]
         for factor in LEVELS:
             yield first + [h for h in order if h != board.coordinator], 1.0 if factor is None else min(1.0, factor * mean)
+
+
+def neighbour(order: t.Sequence[int], first: int, chance: random.Random) -> list[int]:
+    """Another order: one or two hosts come earlier or later. first: stays where it is."""
+    out = [h for h in order if h != first]
+    for _change in range(chance.choice((1, 1, 2))):
+        if out:
+            host = out.pop(chance.randrange(len(out)))
+            out.insert(chance.randint(0, len(out)), host)
+    return [h for h in order if h == first] + out
 
 
 def _orders(board: Board, todo: t.Sequence[int]) -> t.Iterator[list[int]]:

@@ -10,6 +10,7 @@ cheapest plan is taken. The same pool gives the same plan.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import random
@@ -23,20 +24,32 @@ from .buffering import keep_a_buffer
 from .caterpillar import Stuck, Waves, walk
 from .homeward import send_home, stay_until_done, there_and_back
 from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
-from .orders import LEVEL, LEVELS, SHUFFLES, USUAL, attempts
+from .orders import LEVEL, LEVELS, USUAL, attempts, neighbour
 from .scope import scope
 from .straightening import straightened
 
 SMALL = 16  # VMs: pools that are searched for a plan that is cheaper still
 MOST_MOVES = 60_000  # on the board, for a better plan than the one there is
+VARIATIONS, PATIENCE = 200, 40  # of the best order, for a better one; so many in vain end it, where the plan is
+NEAR, ENOUGH = 1.1, 1.0002  # times the bound; not worth a search
 EFFORT = 2_000_000  # VMs times hosts times attempts: bounds what is spent on better plans
 Way = t.Callable[[Board, t.Sequence[int], float, int, random.Random], Waves]
+
+
+class _Try(t.NamedTuple):
+    """luck: the seed of what is left to luck."""
+
+    order: list[int]
+    level: float
+    way: Way
+    luck: int = 0
 
 
 @dataclass
 class _Found:
     """A way that was found: what was done on the board, in order."""
 
+    how: _Try
     cost: float
     steps: list[Step]
     waves: Waves
@@ -94,70 +107,74 @@ def _planned(board: Board, todo: list[int], policy: Policy) -> Plan:
 def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _Found:
     best: _Found | None = None
     stuck: Stuck | None = None
-    patience = min(SHUFFLES * len(LEVELS), EFFORT // max(1, len(board.at) * len(board.free)))
-    for number, (order, level) in enumerate(attempts(board, todo)):
-        beyond = number - len(LEVELS) * USUAL
-        if beyond >= 0 and (best is None or best.moved <= least.memory or beyond >= patience):
-            break
+    for number, (order, level) in enumerate(itertools.islice(attempts(board, todo), len(LEVELS) * USUAL)):
         if best is not None and board.work > MOST_MOVES:
             break
-        for n, way in enumerate(_ways(policy, beyond >= 0)):
+        for n, way in enumerate(_ways(policy)):
             if n and best is not None and best.moved <= least.memory:
                 break
             try:
-                found = _tried(board, order, level, random.Random(number), way, policy)
+                found = _tried(board, _Try(order, level, way, number), policy)
             except Stuck as e:
                 stuck = e
                 continue
-            finally:
-                board.back(0)
-            if best is None or found.cost < best.cost:
-                best = found
+            best = found if best is None or found.cost < best.cost else best
     if best is None:
         best = _last_resort(board, todo, stuck, policy)
     if best.moved <= least.memory:
         return best
-    best = _shorter(board, best)
+    best = _shorter(board, _varied(board, best, least, policy))
     return _cheaper(board, todo, best, policy) if len(board.at) <= SMALL and policy.return_home == "never" else best
+
+
+def _varied(board: Board, best: _Found, least: Bound, policy: Policy) -> _Found:
+    """The order of the hosts is changed a little, as long as that helps and takes but a moment."""
+    chance, vain = random.Random(0), 0
+    most = min(VARIATIONS, EFFORT // max(1, len(board.at) * len(board.free)))
+    for number in range(most):
+        if best.moved <= least.memory * ENOUGH or board.work > MOST_MOVES:
+            break
+        if vain >= PATIENCE and best.moved <= least.memory * NEAR:
+            break
+        way = (_ways(policy)[1:2] or [best.how.way])[0]
+        how = best.how._replace(order=neighbour(best.how.order, board.coordinator, chance), way=way, luck=number)
+        vain += 1
+        with contextlib.suppress(Stuck):
+            found = _tried(board, how, policy)
+            vain = 0 if found.moved < best.moved else vain
+            best = found if found.cost <= best.cost else best
+    return best
 
 
 def _last_resort(board: Board, todo: list[int], stuck: Stuck | None, policy: Policy) -> _Found:
     """Raises NoPlan."""
     best: _Found | None = None
+    hard: list[Way] = [functools.partial(walk, hard=True), functools.partial(keep_a_buffer, lazily=True), keep_a_buffer]
     for number, (order, _level) in enumerate(itertools.islice(attempts(board, todo), 0, len(LEVELS) * USUAL, len(LEVELS))):
-        try:
-            found = _tried(board, order, 1.0, random.Random(number), functools.partial(walk, hard=True), policy)
-            best = found if best is None or found.cost < best.cost else best
-        except Stuck as e:
-            stuck = e
-        finally:
-            board.back(0)
+        for way in hard:
+            try:
+                found = _tried(board, _Try(order, 1.0, way, number), policy)
+                best = found if best is None or found.cost < best.cost else best
+            except Stuck as e:
+                stuck = e
     if best is not None:
         return best
-    order = next(attempts(board, todo))[0]
     try:
-        return _tried(board, order, 1.0, random.Random(0), search.thoroughly, policy)
+        return _tried(board, _Try(next(attempts(board, todo))[0], 1.0, search.thoroughly), policy)
     except search.Exhausted as e:
         host = e.host if e.certain or stuck is None else stuck.host
-        board.back(0)
         raise NoPlan(reasons.not_found(board, host, certain=e.certain)) from e
-    finally:
-        board.back(0)
 
 
 def _cheaper(board: Board, todo: list[int], found: _Found, policy: Policy) -> _Found:
-    order = next(attempts(board, todo))[0]
-
     def way(board: Board, todo: t.Sequence[int], level: float, at_once: int, chance: random.Random) -> Waves:
         del level, at_once, chance
         return search.cheaper(board, todo, found.moved)
 
     try:
-        return _tried(board, order, 1.0, random.Random(0), way, policy)
+        return _tried(board, _Try(next(attempts(board, todo))[0], 1.0, way), policy)
     except Stuck:
         return found
-    finally:
-        board.back(0)
 
 
 def _shorter(board: Board, found: _Found) -> _Found:
@@ -168,23 +185,22 @@ def _shorter(board: Board, found: _Found) -> _Found:
     return replace(found, steps=steps, moved=moved, most=max(times.values(), default=0))
 
 
-def _ways(policy: Policy, further: bool) -> list[Way]:
-    """further: for more orders than the usual ones."""
-    if policy.return_home != "always":
-        return [walk]
-    return [keep_a_buffer] if further else [there_and_back, keep_a_buffer, stay_until_done, walk]
+def _ways(policy: Policy) -> list[Way]:
+    return [there_and_back, keep_a_buffer, stay_until_done, walk] if policy.return_home == "always" else [walk]
 
 
-def _tried(board: Board, order: list[int], level: float, chance: random.Random, way: Way, policy: Policy) -> _Found:
-    """Raises Stuck."""
-    if board.coordinator not in order:
-        board.upgrade_in_place()
-    waves = way(board, order, level, max(1, policy.max_hosts_down), chance)
-    homes = _homes(board, policy)
-    away = send_home(board, homes) if any(h >= 0 for h in homes) else []
-    most = max(board.times, default=0)
-    cost = _cost(board, order, waves, policy) + 100 * len(away)
-    return _Found(cost, list(board.steps), [list(wave) for wave in waves], board.moved(), most, away)
+def _tried(board: Board, how: _Try, policy: Policy) -> _Found:
+    """The board is as it was before. Raises Stuck."""
+    try:
+        if board.coordinator not in how.order:
+            board.upgrade_in_place()
+        waves = how.way(board, how.order, how.level, max(1, policy.max_hosts_down), random.Random(how.luck))
+        homes = _homes(board, policy)
+        away = send_home(board, homes) if any(h >= 0 for h in homes) else []
+        cost = _cost(board, how.order, waves, policy) + 100 * len(away)
+        return _Found(how, cost, list(board.steps), [list(wave) for wave in waves], board.moved(), max(board.times, default=0), away)
+    finally:
+        board.back(0)
 
 
 def _homes(board: Board, policy: Policy) -> list[int]:

@@ -174,6 +174,16 @@ def test_a_vm_tied_to_its_host_is_named() -> None:
     assert told(newer) == "VM a0 on host a may run on no other host that is up: a VM is never moved to an older version. Shut it down."
 
 
+def test_vms_that_may_run_on_too_few_hosts_between_them_are_named() -> None:
+    both = {"allowed": frozenset("bc")}
+    given = pool(10, {"a": [], "b": [6], "c": [5]}, ties={"b0": both, "c0": both})
+    assert told(given).startswith(
+        "Host b cannot be emptied: b0, c0 take 11 GiB and may run only on c meanwhile, with 10 GiB for VMs. "
+        "Shut one of them down, or let it run on other hosts."
+    )
+    assert plan(pool(11, {"a": [], "b": [6], "c": [5]}, ties={"b0": both, "c0": both}), Policy()).moves == 3
+
+
 def test_memory_that_is_missing_is_counted() -> None:
     assert told(pool(10, {"a": [3, 3, 2], "b": [4, 4], "c": [4, 3]})) == (
         "Host a cannot be emptied: its VMs take 8 GiB, and the other hosts have 5 GiB free in all. "
@@ -190,6 +200,12 @@ def test_memory_in_the_wrong_pieces_is_told_apart_from_too_little() -> None:
         "Host a cannot be emptied: its VMs take 6 GiB, and the other hosts have 10 GiB free, but not in the right pieces. "
         "VM a0 needs 6 GiB; the largest hole that can be made is 5 GiB on host b. Shut a VM down, or make some smaller."
     )
+
+
+def test_the_two_vms_make_way_that_give_least_more_than_is_needed() -> None:
+    found = plan(pool(20, {"a": [10], "b": [9, 4, 3], "c": [13]}), Policy())
+    assert moves(found)[:3] in ([("b1", "c"), ("b2", "c"), ("a0", "b")], [("b2", "c"), ("b1", "c"), ("a0", "b")])
+    assert found.moved == (10 + 16 + 13 + 10 + 7) * GIB, "all once, what was on the coordinator and what made way twice"
 
 
 def test_a_small_vm_makes_way_for_a_large_one() -> None:

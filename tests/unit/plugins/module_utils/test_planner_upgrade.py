@@ -207,6 +207,16 @@ def test_every_vm_is_home_in_the_end_if_that_is_asked_for(family: str) -> None:
         assert found.moved / found.bound.memory < 1.03
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("down", [1, 4])
+def test_vms_go_home_at_the_price_of_two_moves_each_where_hosts_are_full(family: str, down: int) -> None:
+    pool = instance(family, 16, 10, 0.85, 11)
+    found = made(pool, "home", down)
+    assert found is not None
+    assert checked(pool, found).away == []
+    assert found.moved <= found.bound.memory * 1.01
+
+
 @pytest.mark.parametrize("vms", [4, 8])
 @pytest.mark.parametrize("flavours", [False, True])
 def test_a_pool_with_just_enough_room_is_upgraded(vms: int, flavours: bool) -> None:
