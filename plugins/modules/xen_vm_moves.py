@@ -188,7 +188,8 @@ from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 from ansible_collections.domzero.xen.plugins.module_utils.module import Module, main
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal, moves_told
-from ansible_collections.domzero.xen.plugins.module_utils.upgrade.moves import Limits, Moves
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade.moves import Moves
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade.moves_room import Limits
 
 
 def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:

@@ -19,7 +19,8 @@ from ..reasons import name
 from ..refs import NULL, Objects, Record
 from ..vms import guests
 from . import marks, planning
-from .moves import Limits, Moves
+from .moves import Moves
+from .moves_room import Limits
 from .moves_steps import LIVE, MIGRATE, RESUME, START, Rules, Wish, expected
 from .moves_told import sentence, told_of, wishes_of
 from .survey import survey

@@ -13,30 +13,19 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from .. import capacity, hosts, tasks
+from .. import tasks
 from ..client import Session
 from ..errors import ApiError, Timeout, Untrusted, XenError
-from ..formats.sizes import readable_size
 from ..mirror import Mirror
 from ..plan import Operation
-from ..planner import model
-from ..planner.turns import Turn
 from ..reasons import name
-from ..refs import NULL, Objects, Record
-from .moves_steps import BUSY, MIGRATE, STARTS, STOPS, SUSPEND, Rules, Steps, Verdict, Wish, expected, is_done
+from ..refs import Objects, Record
+from .moves_room import Limits, Room
+from .moves_steps import BUSY, STOPS, SUSPEND, Rules, Steps, Verdict, Wish, expected, is_done
 from .moves_wait import Course, Courses, For, answer, made, rests
 
 ATTEMPTS = 4  # looks at a VM whose calls had an unknown outcome
-OPS = {MIGRATE: model.MIGRATE, **dict.fromkeys(STOPS, model.STOP), **dict.fromkeys(STARTS, model.START)}
 Row = dict[str, t.Any]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """migrations: at once in the whole pool, None for no limit; per_host: at once into a host, and out of it."""
-
-    migrations: int | None = None
-    per_host: int = 3
 
 
 @dataclass
@@ -66,19 +55,35 @@ class Moves:
         """Every action from the VM as it is, or as the one before leaves it. before: VMs that will be otherwise than they are."""
         there = self.objects.all("VM")
         vms = {wish.vm: (before or {}).get(wish.vm) or expected(there[wish.vm]) for wish in self.wishes if wish.vm in there}
-        self.vms = vms
+        self.vms, was = vms, {**(before or {}), **vms}
         steps, behind = Steps(self.objects, self.rules), self._behind(vms)
         for number, wish in enumerate(self.wishes):
             told = self.told[number]
             if wish.vm not in vms:
                 told.surprise = f"VM {wish.label!r} is not there any more."
             elif number not in behind:
-                self._note(told, steps.verdict(wish, vms[wish.vm]), vms[wish.vm])
                 self._source[number] = vms[wish.vm]["resident_on"]
+                verdict = steps.verdict(wish, vms[wish.vm])
+                self._note(told, verdict, vms[wish.vm])
                 if not told.surprise and not told.error:
-                    vms[wish.vm] = steps.verdict(wish, vms[wish.vm]).after
-                    if told.operations or not rests(self.objects.get("VM", wish.vm)):
+                    vms[wish.vm] = verdict.after
+                    if told.operations or not rests(there[wish.vm]):
                         self._todo.append(number)
+        self._foresee(was)
+
+    def _foresee(self, vms: t.Mapping[str, Record]) -> None:
+        """Who will find no room."""
+        room, waiting = self._room(), list(self._todo)
+        room.foresee(vms)
+        while begun := room.begin(waiting):
+            waiting = [n for n in waiting if n not in begun]
+            for number in begun:
+                room.end(number, well=True)
+        self._stuck(room, waiting)
+
+    def _room(self) -> Room:
+        idle = [n for n in self._todo if not self.told[n].planned]
+        return Room(self.objects, self.wishes, self._source, idle, self.limits)
 
     def _behind(self, vms: t.Mapping[str, Record]) -> set[int]:
         """Actions that lie behind: of each VM those before the last one after which it would be as it is."""
@@ -101,30 +106,16 @@ class Moves:
     def carry_out(self) -> None:
         """After predict(). What fails is told; raises only when the pool does not answer any more, or the run is told to end."""
         self._anew()
-        courses, waiting, going = Courses(self.session), list(self._todo), set[int]()
-        there = self.objects.all("VM")
-        size = {wish.vm: capacity.memory_needed(there[wish.vm]) if wish.vm in there else 0 for wish in self._wishes(waiting)}
-        free = {host: capacity.memory_free(self.objects, host) for host in self.objects.all("host")}
-        group = self._groups()
-        actions = [self._action(number) for number in range(len(self.wishes))]
+        courses, waiting, room = Courses(self.session), list(self._todo), self._room()
         try:
-            while waiting or going:
-                turn = Turn("", size, group, free, [actions[n] for n in sorted(going)])
-                begun = turn.take(actions, waiting, 1, self.limits.migrations, (self.limits.per_host, self.limits.per_host))
-                if not begun and not going:
-                    self._stuck(waiting, free, size)
-                    return
+            while waiting or room.going:
+                begun = room.begin(waiting)
+                if not room.going:
+                    return self._stuck(room, waiting)
                 waiting = [n for n in waiting if n not in begun]
-                ended = []
-                for number in begun:
-                    free[actions[number].host] -= 0 if actions[number].op == model.STOP else size[actions[number].vm]
-                    going.add(number)
-                    if courses.begin(number, self._course(number)):
-                        ended.append(number)
-                ended = ended or courses.proceed()
+                ended = [n for n in begun if courses.begin(n, self._course(n))] or courses.proceed()
                 for number in ended:
-                    going.discard(number)
-                    self._give_back(number, actions[number], free, size)
+                    room.end(number, well=not (self.told[number].error or self.told[number].surprise))
         finally:
             courses.cancel()
 
@@ -132,44 +123,15 @@ class Moves:
         """Read everything again; events of a coordinator that restarted do not continue those from before."""
         self.objects = Objects(self.session, Mirror(self.session))
 
-    def _wishes(self, numbers: t.Iterable[int]) -> list[Wish]:
-        return [self.wishes[n] for n in numbers]
-
-    def _action(self, number: int) -> model.Action:
-        wish, source = self.wishes[number], self._source.get(number, "")
-        if wish.action in STOPS:
-            return model.Action(model.STOP, source if source != NULL else wish.host, wish.vm)
-        return model.Action(OPS[wish.action], wish.host, wish.vm, source if wish.action == MIGRATE else "")
-
-    def _groups(self) -> dict[str, str]:
-        """Members of a group with anti-affinity do not move at the same time; older releases have none."""
-        used = {ref: vm["groups"] for ref, vm in self.objects.all("VM").items() if vm.get("groups")}
-        apart = {ref for ref, group in self.objects.all("VM_group").items() if group["placement"] == "anti_affinity"} if used else set()
-        return {vm: group for vm, groups in used.items() for group in groups if group in apart}
-
-    def _give_back(self, number: int, action: model.Action, free: dict[str, int], size: dict[str, int]) -> None:
-        """The room that is free now: where the VM was, or where it did not come to."""
-        told = self.told[number]
-        if told.error or told.surprise:
-            free[action.host] += 0 if action.op == model.STOP else size[action.vm]
-        elif action.op == model.STOP:
-            free[action.host] += size[action.vm]
-        elif action.op == model.MIGRATE and action.source in free:
-            free[action.source] += size[action.vm]
-
-    def _stuck(self, waiting: t.Iterable[int], free: t.Mapping[str, int], size: t.Mapping[str, int]) -> None:
+    def _stuck(self, room: Room, waiting: t.Iterable[int]) -> None:
         for number in waiting:
-            wish, told = self.wishes[number], self.told[number]
-            told.operations = []
-            label, at = name(t.cast(Record, told.before)), hosts.name_of(self.objects, wish.host)
-            why = f"host {at!r} has {readable_size(max(0, free.get(wish.host, 0)))} free, it needs {readable_size(size[wish.vm])}"
-            told.surprise = f"{label} was left where it is: " + (why if wish.action not in STOPS else "others were to go first")
-            told.surprise += "."
+            self.told[number].operations = []
+            self.told[number].surprise = room.lacking(number, t.cast(Record, self.told[number].before))
 
     def _course(self, number: int) -> Course:
         """One action, looked at anew whenever the outcome of a call is not known."""
         wish, told = self.wishes[number], self.told[number]
-        told.operations, until = [], time.monotonic() + self.rules.wait_timeout
+        told.operations, told.surprise, until = [], "", time.monotonic() + self.rules.wait_timeout
         for attempt in range(ATTEMPTS):
             try:
                 yield from self._at_rest(wish, until)
