@@ -28,13 +28,16 @@ EJECT = "Eject it, or let eject be true."
 
 
 class Places:
-    """hosts: references of those that are up, by name. network: that carries the migrations, or NULL; eject: whether discs do not count.
+    """hosts: references of those that are up, by name. network: that carries the migrations, or NULL; eject: whether discs do not count;
+    closed: names of hosts that are and will be in maintenance.
 
     What VMs need is compared with what hosts have once for all VMs that are alike.
     """
 
-    def __init__(self, objects: Objects, hosts: t.Mapping[str, str], *, network: str = NULL, eject: bool = True):
-        self.objects, self.eject = objects, eject
+    def __init__(
+        self, objects: Objects, hosts: t.Mapping[str, str], *, network: str = NULL, eject: bool = True, closed: t.Collection[str] = ()
+    ):
+        self.objects, self.eject, self.closed = objects, eject, closed
         self.hosts = dict(sorted(hosts.items()))
         carriers = {host: movable.cannot_carry(objects, ref, network) for host, ref in self.hosts.items()} if network != NULL else {}
         self.unreachable = {host: reasons for host, reasons in carriers.items() if reasons}
@@ -45,7 +48,7 @@ class Places:
         vm = self.objects.get("VM", ref)
         key = ref if is_odd(self.objects, vm) else self._likeness(vm)
         if key not in self._known:
-            self._known[key] = frozenset(host for host in self.hosts if not self.against(ref, host))
+            self._known[key] = frozenset(host for host in self.hosts if host not in self.closed and not self.against(ref, host))
         return self._known[key]
 
     def _likeness(self, vm: Record) -> t.Hashable:
@@ -88,7 +91,7 @@ class Places:
             return [_with_remedy(reason) for reason in reasons]
         if self.of(ref) - {here}:
             return []
-        others = [host for host in self.hosts if host != here]
+        others = [host for host in self.hosts if host != here and host not in self.closed]
         if not others:
             text = f"{name(self.objects.get('VM', ref))} has no other host that is up and could take it."
             return [Reason("NO_HOSTS_AVAILABLE", text, "Switch another host on, or shut the VM down.")]

@@ -16,7 +16,7 @@ from ..planner.upgrade import plan
 from ..refs import NULL, Objects, Record
 from ..vms import guests
 from . import table
-from .marks import SUSPEND
+from .marks import SHUTDOWN, SUSPEND
 from .survey import Survey
 from .told import Words
 from .waves import Wave, Waves, in_waves, timed
@@ -33,6 +33,7 @@ POLICY: dict[str, dict[str, t.Any]] = {
     "wait_timeout": {"type": "int", "default": 7200},
 }
 UNDER_WAY = {*movable.MOVING, "start", "start_on", "resume", "resume_on", "shutdown", "clean_shutdown", "hard_shutdown", "suspend"}
+STOPS = {SUSPEND: ({"suspend"}, "suspended"), SHUTDOWN: ({"clean_shutdown", "hard_shutdown"}, "shut down")}
 NOTHING: Result = {"actions": [], "hosts": [], "evacuate": False, "starts": []}
 
 
@@ -94,7 +95,8 @@ def emptied(survey: Survey, host: str, policy: Policy, rates: Speed) -> Result:
     if found is None:
         result |= {"moves": [], "stops": [], "cost": None, "actions": []}
         return {**result, "table": table.evacuation(result, host), "failed": True, "msg": _refusal(survey, policy, problems)}
-    wave = Wave([], *([action for action in found.actions if action.op == op] for op in (MIGRATE, STOP)))
+    moves, stops = ([action for action in found.actions if action.op == op] for op in (MIGRATE, STOP))
+    wave = Wave([], moves, stops)
     way = timed(Waves([wave], []), survey.pool, policy, rates)
     told = words.plan(way)["waves"][0]
     result |= {"moves": told["moves"], "stops": told["stops"], "cost": words.cost(found, way), "actions": words.actions(wave)}
@@ -126,10 +128,9 @@ def _stuck(survey: Survey, policy: Policy) -> list[str]:
     """What the policy has no answer to."""
     if policy.unmovable == "fail":
         return [str(one) for one in survey.blockers]
-    if policy.unmovable != SUSPEND:
-        return []
-    awake = [one for one in survey.blockers if "suspend" not in survey.objects.get("VM", survey.vms[one.vm])["allowed_operations"]]
-    return [f"{one.why} It cannot be suspended either. {one.remedy}" for one in awake]
+    ways, word = STOPS.get(policy.unmovable, (set(), ""))
+    allowed = {one.vm: survey.objects.get("VM", survey.vms[one.vm])["allowed_operations"] for one in survey.blockers if ways}
+    return [f"{one.why} It cannot be {word} either. {one.remedy}" for one in survey.blockers if ways and not ways & set(allowed[one.vm])]
 
 
 def _away(survey: Survey, found: Plan, policy: Policy) -> list[str]:

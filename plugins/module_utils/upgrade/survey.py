@@ -13,7 +13,7 @@ from ..planner.model import Host, Pool, Vm
 from ..reasons import Reason, name
 from ..refs import NULL, Objects, Record
 from ..vms import Vms, guests
-from . import marks
+from . import journal, marks
 from .places import Places, is_doubtful, told_by_xapi
 
 MIB = 1 << 20
@@ -61,7 +61,7 @@ class Halted:
 class Survey:
     """hosts, vms: references by the names that the pool has them by. VMs that were stopped count as memory their host does not have.
 
-    down: hosts that are not live; left: what remains to be done and cannot be planned now, in sentences with a remedy.
+    left: what remains to be done and cannot be planned now, in sentences with a remedy.
     """
 
     objects: Objects
@@ -70,7 +70,6 @@ class Survey:
     vms: dict[str, str]
     blockers: list[Blocker]
     halted: list[Halted]
-    down: list[str]
     left: list[str] = field(default_factory=list)
 
     def uuid_of_host(self, host: str) -> str:
@@ -96,13 +95,21 @@ def survey(
     network: carries the migrations, NULL for that of management; eject: whether discs are taken out of drives before VMs move;
     homes: whether VMs are to be brought back to where they were.
     """
-    looked = _Survey(objects, due, only, Places(objects, _live(objects), network=network, eject=eject))
-    return looked.made(ordered=ordered, homes=homes)
+    live = _live(objects)
+    places = Places(objects, live, network=network, eject=eject, closed=_closed(objects, live))
+    return _Survey(objects, due, only, places).made(ordered=ordered, homes=homes)
 
 
 def _live(objects: Objects) -> dict[str, str]:
     """References by name."""
     return {hosts.name_of(objects, ref): ref for ref in objects.all("host") if hosts.is_live(objects, ref)}
+
+
+def _closed(objects: Objects, live: t.Mapping[str, str]) -> set[str]:
+    """Hosts that were in maintenance when the upgrade that is under way began, and stay so."""
+    note = journal.read(objects)
+    rows = {host: objects.get("host", ref) for host, ref in live.items()} if note else {}
+    return {host for host, row in rows.items() if note and not row["enabled"] and row["uuid"] in note.disabled}
 
 
 class _Survey:
@@ -111,7 +118,7 @@ class _Survey:
         self.at = {ref: host for host, ref in places.hosts.items()}
         self.by_uuid = {objects.get("host", ref)["uuid"]: ref for ref in objects.all("host")}
         self.label = Vms(objects).label
-        self.left: list[str] = []
+        self.left = [f"Host {host!r} is down and left out. Switch it on." for host in hosts.down(objects)]
         # versions as numbers, for the planner needs no more than their order
         own = {ref: capacity.versions(objects.get("host", ref)) for ref in self.at}
         order = sorted(set(own.values()))
@@ -133,9 +140,7 @@ class _Survey:
             self._target(ordered=ordered),
             None if self.only is None else frozenset(self.at[ref] for ref in self.only if ref in self.at),
         )
-        return Survey(
-            self.objects, pool, self.places.hosts, vms, self._blockers(running, kept), halted, hosts.down(self.objects), self.left
-        )
+        return Survey(self.objects, pool, self.places.hosts, vms, self._blockers(running, kept), halted, self.left)
 
     # hosts ----------------------------------------------------------------------------------------
     def _host(self, label: str, ref: str, halted: t.Iterable[Halted]) -> Host:

@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, NotFound
-from ansible_collections.domzero.xen.plugins.module_utils.upgrade import marks
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal, marks
 from ansible_collections.domzero.xen.tests.bench.upgrades.instances import instance
 from ansible_collections.domzero.xen.tests.simulator import agent, instances, upgrade_lab
 
@@ -156,6 +156,42 @@ def test_a_new_release_is_installed_and_vms_that_cannot_move_are_down_for_their_
         assert [(row["vm"], row["host"], row["action"]) for row in wave["starts"]] == [(vm, host, "start") for vm, host, _how in stopped]
 
 
+def _repository(pool: Planned) -> Row:
+    ref = pool("Repository.introduce", "normal", "", upgrade_lab.REPOSITORY, "", True, "")
+    pool("pool.set_repositories", pool.world.pools[0].pool_ref, [ref])
+    pool("pool.sync_updates", pool.world.pools[0].pool_ref, False, "", "")
+    return {"method": "repository"}
+
+
+def _file(pool: Planned) -> Row:
+    pool("pool_update.introduce", pool.db.one("VDI", name_label="XS76E999.iso"))
+    return {"method": "pool_update", "updates": ["XS76E999"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prepare", "why"),
+    [
+        ("packages", lambda _pool: PACKAGES, "4 packages are out of date"),
+        ("repository", _repository, "it lacks XS8-2026-0001, XS8-2026-0002"),
+        ("pool_update", _file, "XS76E999"),
+        ("installer", lambda _pool: {"method": "installer", "install_url": upgrade_lab.INSTALLER}, "8.3"),
+        ("reboot", lambda _pool: REBOOT, "it is to be rebooted"),
+        ("packages", lambda _pool: {"method": "command"}, ""),
+    ],
+    ids=["packages", "repository", "pool_update", "installer", "reboot", "command"],
+)
+def test_a_plan_for_every_method(simulator: Start, run: Run, kind: str, prepare: t.Callable[[Planned], Row], why: str) -> None:
+    pool = lab(simulator, kind)
+    options = prepare(pool)
+    mark = pool.sim.mark()
+    result = run("xen_upgrade_plan", **options)
+    assert why in result["due"]["lab1"]["why"]
+    assert (waves(result)[0], sorted(chain(*waves(result)))) == (["lab0"], list(HOSTS))
+    assert all(row["evacuate"] and (row["reboot"] or options["method"] == "command") for row in result["due"].values())
+    assert result["cost"]["moves"] == 21
+    assert [call["method"] for call in pool.sim.calls(mark) if call["method"] not in ("host.call_plugin",)] == []
+
+
 def test_everybody_is_home_in_the_end_if_that_is_asked_for(site: Planned, run: Run) -> None:
     before = site.where()
     for vm, host in before.items():
@@ -282,6 +318,10 @@ def test_a_vm_that_cannot_be_suspended_either_is_told(special: Planned, run: Run
     assert [row["action"] for row in (*wave["stops"], *wave["starts"])] == ["suspend", "resume"]
     special.carry_out(result["next"], lambda *_args: None)
     assert special.where()["special-local"] == "lab2"
+    for call in ("clean_shutdown", "hard_shutdown"):
+        special("VM.add_to_blocked_operations", special.named("special-local"), call, "never")
+    refused = run("xen_upgrade_plan", unmovable="shutdown", hosts=["lab2"], **REBOOT)
+    assert "It cannot be shut down either." in refused["msg"]
 
 
 def test_a_disc_that_other_hosts_cannot_reach_counts_as_ejected_or_is_told(special: Planned, run: Run) -> None:
@@ -353,8 +393,24 @@ def test_a_vm_that_was_stopped_waits_for_its_host_and_keeps_its_memory(special: 
     result = run("xen_upgrade_plan", method="none")
     assert result["done"]
     assert result["left"] == [
-        "VM 'special-local' was stopped on host 'lab2', which is down. Switch the host on, or start the VM elsewhere (xen_vm)."
+        "Host 'lab2' is down and left out. Switch it on.",
+        "VM 'special-local' was stopped on host 'lab2', which is down. Switch the host on, or start the VM elsewhere (xen_vm).",
     ]
+    result = run("xen_upgrade_plan", unmovable="shutdown", anti_affinity="soft", **REBOOT)
+    assert set(result["due"]) == {"lab0", "lab1", "lab3"} == set(chain(*waves(result)))
+    assert not any("lab2" in (source, to) for _vm, source, to in moves(result))
+    assert result["table"][-2:] == result["left"]
+
+
+def test_hosts_that_were_in_maintenance_when_the_upgrade_began_stay_so_and_get_no_vms(site: Planned, run: Run) -> None:
+    site("host.disable", site.ref("lab3"))
+    options = {"anti_affinity": "soft", **REBOOT}
+    assert any(to == "lab3" for _vm, _source, to in moves(run("xen_upgrade_plan", **options)))
+    note = journal.Note("r1", "u1", since="20260101T00:00:00Z", disabled=[site.uuid("lab3")])
+    site("pool.add_to_other_config", site.world.pools[0].pool_ref, f"{journal.PREFIX}1", note.text())
+    result = run("xen_upgrade_plan", run="r1", since="2030-01-01T00:00:00Z", **options)
+    assert ["lab3"] in waves(result)
+    assert all(to != "lab3" for _vm, _source, to in moves(result))
 
 
 def test_where_nothing_is_due_vms_go_home_and_then_all_is_done(site: Planned, run: Run) -> None:
