@@ -25,17 +25,18 @@ def dead(objects: Objects, ref: str) -> str:
 
 
 def missing_storage(objects: Objects, ref: str) -> dict[str, str]:
-    """Shared SRs that other hosts have attached, and this one only knows: reference of the PBD -> name."""
-    pbds = objects.all("PBD").items()
-    elsewhere = {pbd["SR"] for _pbd, pbd in pbds if pbd["host"] != ref and pbd["currently_attached"]}
-    return {
-        pbd: objects.label("SR", record["SR"])
-        for pbd, record in pbds
-        if record["host"] == ref
-        and not record["currently_attached"]
-        and record["SR"] in elsewhere
-        and objects.get("SR", record["SR"])["shared"]
-    }
+    """What a start of the host would have attached, and did not: shared SRs that other hosts have, its own for disks. Reference of
+    the PBD -> name.
+    """
+    pbds = objects.all("PBD")
+    elsewhere = {pbd["SR"] for pbd in pbds.values() if pbd["host"] != ref and pbd["currently_attached"]}
+
+    def belongs(sr: str) -> bool:
+        record = objects.get("SR", sr)
+        return sr in elsewhere if record["shared"] else record["content_type"] == "user"
+
+    missing = {pbd: record["SR"] for pbd, record in pbds.items() if record["host"] == ref and not record["currently_attached"]}
+    return {pbd: objects.label("SR", sr) for pbd, sr in missing.items() if belongs(sr)}
 
 
 class Back:

@@ -98,7 +98,7 @@ class HostUpgrade(Resource):
         return bool(note) and found.record["uuid"] in t.cast(journal.Note, note).disabled
 
     def _work(self, plan: Plan, found: Found, due: Due, label: str) -> None:
-        empty = due.evacuate or due.reboot or due.first == methods.REBOOT
+        empty = due.reboot or due.first == methods.REBOOT or (due.evacuate and self.method.installs)
         if empty and (guests := hosts.guests(self.objects, found.ref)):
             told = f"VMs run on host {label!r}: {', '.join(guests)}."
             raise InvalidChange(told, hint="Move them away or stop them before it is upgraded.", code="HOST_IN_USE")

@@ -18,6 +18,7 @@ class Command(Method):
 
     name = "command"
     ordered = False
+    installs = False
 
     def look(self, refs: t.Sequence[str]) -> dict[str, Due]:
         upgrade = self.upgrade()

@@ -44,10 +44,13 @@ class Due:
 
 
 class Method:
-    """name: the option's value; ordered: whether the coordinator must not be behind its members; patience: seconds one host may take."""
+    """name: the option's value; ordered: whether the coordinator must not be behind its members; installs: whether something is done
+    on a host beside its reboot; patience: seconds one host may take.
+    """
 
     name: t.ClassVar[str] = ""
     ordered: t.ClassVar[bool] = True
+    installs: t.ClassVar[bool] = True
     patience: t.ClassVar[int] = 3600
 
     def __init__(self, options: Record, session: Session, objects: Objects, run: str = ""):
