@@ -41,12 +41,13 @@ options:
     description: What whoever continues needs to know, noted as it is. Nothing secret, since all users of the pool can read it.
     type: dict
   phase:
-    description: How far the upgrade is, noted as it is.
+    description: How far the upgrade is, noted as it is. V(paused) and V(giving back) say that nobody is at work.
     type: str
   takeover_after:
     description:
       - Another run does not live any more when its session made no call for so many seconds. V(0) takes over at once.
-      - Only a run that has a session of M(domzero.xen.xen_session) can be seen to live.
+      - Only a run that has a session of M(domzero.xen.xen_session) can be seen to live. One whose O(phase) begins with C(command) is given
+        forty times as long, since tasks of the user's own make no such calls.
     type: float
     default: 90
   ha:

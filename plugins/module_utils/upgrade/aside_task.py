@@ -19,10 +19,9 @@ from ..plan import Operation, Plan
 from ..refs import Record
 from ..resource import Found, Resource
 from . import aside, aside_discs, aside_left, journal, journal_life, marks
-from .journal import Note
+from .journal import GIVING_BACK, PAUSED, RESTING, Note
 
-BEGUN, PAUSED, ENDED, ABORTED = "begun", "paused", "ended", "aborted"
-GIVING_BACK = "giving back"
+BEGUN, ENDED, ABORTED = "begun", "ended", "aborted"
 SWITCHING = ("ha_enable", "ha_disable")  # of pool.current_operations
 SWITCHES = 600.0  # seconds that may take
 ID = re.compile(r"[\w.:@-]{1,64}", re.ASCII)
@@ -150,7 +149,7 @@ class Upgrade(Resource):
     # the states ------------------------------------------------------------------
     def _begin(self, plan: Plan, found: Found, note: Note | None) -> None:
         new = self._taken(note)
-        if self.params.get("phase") is None and new.phase in (PAUSED, GIVING_BACK):
+        if self.params.get("phase") is None and new.phase in RESTING:
             new = replace(new, phase=BEGUN)
         wish = {kind: bool(self.params[kind]) for kind in aside.KINDS}
         new = replace(new, aside=aside.wanted(self.objects, new.aside, wish))

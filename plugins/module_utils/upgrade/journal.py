@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from .. import hosts
 from ..client import Session
-from ..errors import ApiError, InvalidChange, XenError
+from ..errors import ApiError, InvalidChange, OutcomeUnknown, XenError
 from ..plan import Plan
 from ..refs import Objects, Record
 
@@ -23,6 +23,9 @@ PREFIX = "domzero.xen:upgrade-"
 SCHEMA = 1
 LIMIT = 4096  # bytes a journal stays below
 SHOWN = 100  # characters of what is told to people only
+PAUSED, GIVING_BACK, COMMAND = "paused", "giving back", "command"  # phases that mean something; the last with a host's name
+RESTING = (PAUSED, GIVING_BACK)  # nobody is at work
+ATTEMPTS = 3  # to renew the note while connections break
 GONE = ("UUID_INVALID", "HANDLE_INVALID")
 
 
@@ -146,12 +149,18 @@ def last_active(session: Session, uuid: str) -> str:
 
 def renew(session: Session, run: str | None) -> None:
     """After the coordinator's restart: the run's new session is noted, so that others see that it lives. Raises as must_own."""
-    objects = Objects(session)
-    must_own(objects, run)
-    note = read(objects)
-    if not run or note is None:
-        return
-    plan, (ref, pool) = Plan({}, {}), hosts.pool_of(objects)
-    plan_write(plan, ref, pool, replace(note, session=str(session.call("session.get_uuid", session.handle))))
-    for operation in plan.operations:
-        session.call(operation.method, *operation.params)
+    for attempt in range(ATTEMPTS):
+        objects = Objects(session)
+        must_own(objects, run)
+        note = read(objects)
+        if not run or note is None:
+            return
+        plan, (ref, pool) = Plan({}, {}), hosts.pool_of(objects)
+        plan_write(plan, ref, pool, replace(note, session=str(session.call("session.get_uuid", session.handle))))
+        try:
+            for operation in plan.operations:
+                session.call(operation.method, *operation.params)
+            return
+        except OutcomeUnknown:
+            if attempt == ATTEMPTS - 1:
+                raise

@@ -22,7 +22,7 @@ def told(objects: Objects, patience: float) -> dict[str, t.Any]:
     noted = dict(NOTHING)
     if note:
         noted = {key: getattr(note, key) for key in NOTHING if key != "alive"}
-        noted["alive"] = bool(note.session) and journal_life.idle(objects, note) < patience
+        noted["alive"] = journal_life.was_heard(objects, note, patience)
     return {
         "begun": note is not None,
         **noted,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import typing as t
@@ -13,7 +14,7 @@ import pytest
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session, is_read
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
-from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal, marks
 from ansible_collections.domzero.xen.plugins.modules.xen_upgrade import MODULE
 
 from ..conftest import carry_out, validated
@@ -166,11 +167,33 @@ def test_a_run_whose_session_makes_no_calls_is_taken_over_and_fenced_off(lab):
         journal.must_own(Objects(lab.session), "second")
 
 
-def test_a_session_that_was_logged_out_is_dead_once_the_coordinator_has_been_up_long_enough(lab):
-    first = lab.login_again()
+def test_a_run_whose_session_has_ended_has_time_to_log_in_again(lab):
+    first, again = lab.login_again(), lab.login_again()
     lab.task("begun", run="first", login=first)
     carry_out("xen_session", {"session": first, "state": "absent"})
-    assert lab.task("begun", run="second", takeover_after=SHORT)["resumed"]
+    threading.Timer(0.7, lambda: lab.task("begun", run="first", login=again)).start()
+    with pytest.raises(InvalidChange, match="is upgrading this pool"):
+        lab.task("begun", run="second", takeover_after=20)
+    carry_out("xen_session", {"session": again, "state": "absent"})
+    assert lab.task("begun", run="second", takeover_after=1)["resumed"]
+
+
+def test_a_run_that_carries_out_tasks_of_the_user_is_waited_for_longer(lab):
+    first = lab.login_again()
+    lab.task("begun", run="first", login=first, phase="command lab1")
+    began = time.monotonic()
+    assert lab.task("begun", run="second", takeover_after=0.05)["resumed"]
+    assert time.monotonic() - began > 1
+    lab.task("begun", run="third", takeover_after=0)
+
+
+def test_a_paused_upgrade_is_nobodys(lab):
+    first = lab.login_again()
+    lab.task("begun", run="first", login=first)
+    lab.task("paused", run="first", login=first)
+    with Alive(lab, first):
+        assert carry_out("xen_upgrade_info", {"session": lab.login})["alive"] is False
+        assert lab.task("begun", run="second", takeover_after=60)["resumed"]
 
 
 def test_after_a_restart_of_the_coordinator_the_same_run_notes_its_new_session(lab):
@@ -180,7 +203,9 @@ def test_after_a_restart_of_the_coordinator_the_same_run_notes_its_new_session(l
     uuid = Session.resume(lab.session.endpoint, again["ref"]).call("session.get_uuid", again["ref"])
     assert lab.note().session == uuid
     renewed = Session.resume(lab.session.endpoint, first["ref"])
+    lab.sim.faults.cut_after_change(1)
     journal.renew(renewed, "first")
+    assert len(lab.keys()) == 1
     assert lab.note().session == renewed.call("session.get_uuid", renewed.handle)
     journal.renew(renewed, None)
     with pytest.raises(InvalidChange, match="taken over"):
@@ -211,4 +236,25 @@ def test_of_two_runs_that_begin_at_the_same_moment_one_does(lab, left):
         MODULE.run(slower, validated(MODULE, {"session": lab.login, "state": "begun", "run": "slower", "takeover_after": 0}), False)
     assert lab.note().run == "faster"
     lab.task("ended", run="faster")
+    assert (lab.state(), lab.marks()) == (lab.before, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_runs_begin_pause_die_and_go_on_the_pool_is_as_it_was_in_the_end(lab, seed):
+    chance = random.Random(seed)
+    for number in range(8):
+        state, nth = chance.choice(list(POINTS)), chance.randrange(1, 12)
+        run = chance.choice([{}, {"run": f"run-{number}"}] if state == "begun" else [{}])
+        dies(lab, state, nth, after=chance.random() < 0.5, takeover_after=0, **run)
+        until(lambda: not lab.pool()["current_operations"])
+        note = lab.note()
+        # whatever is not as it was is noted: in the journal, or at the drive
+        state_now = lab.state()
+        missing = {"ha"} - ({"ha"} if state_now["ha"][0] else set()) | ({"auto_poweron"} if state_now["auto"] is None else set())
+        missing |= set() if state_now["wlb"] else {"wlb"}
+        assert missing <= set(note.aside if note else ()), (number, state, nth)
+        drive = lab.drive("special-disc")[1]
+        assert not drive["empty"] or marks.disc(drive)
+    lab.task("ended", takeover_after=0)
     assert (lab.state(), lab.marks()) == (lab.before, [])
