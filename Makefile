@@ -57,7 +57,7 @@ help: ## Show this list
 
 # --- using it ------------------------------------------------------------------------------------------------------------
 
-demo: .venv/.demo ## Build a pool on simulated hosts and VMs on it, twice: the second run changes nothing
+demo: .venv/.demo ## Build a pool on simulated hosts, VMs on it, upgrade it; each a second time, which changes nothing
 	@python -m $(TOOLS).demo
 
 # --- checking it ---------------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: simulated hosts become a pool, VMs are made on it, and each playbook is run again."""
+"""The demo: simulated hosts become a pool, VMs are made on it, its hosts are upgraded; each playbook is run again."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,8 +14,9 @@ from pathlib import Path
 from ansible_collections.domzero.xen.tests.simulator.running import Simulator
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
-PLAYBOOKS = ("pool_build", "vms")
+PLAYBOOKS = ("pool_build", "vms", "pool_upgrade")
 INVENTORY = CHECKOUT / "playbooks/inventories/homogeneous"
+REPORTED = re.compile(r'^\s+"((?:Upgraded|Moved|Planned to take|Stopped meanwhile): .*?)",?$')
 SITE = CHECKOUT / "tests/simulator/sites/homogeneous.yml"
 
 
@@ -28,16 +30,21 @@ def variables(simulator: Simulator) -> Path:
     return simulator.state / "variables.json"
 
 
-def run(simulator: Simulator, playbook: str) -> str:
-    """Run the playbook once. Exits if it fails; returns what it did in a sentence."""
+def run(simulator: Simulator, playbook: str) -> tuple[str, list[str]]:
+    """Run the playbook once. Exits if it fails; returns what it did in a sentence, and what it reports itself."""
     mark, start = len(simulator.calls()), time.monotonic()
     more = f"@{variables(simulator)}"
     command = ["ansible-playbook", "--inventory", str(INVENTORY), "--extra-vars", more, str(CHECKOUT / f"playbooks/{playbook}.yml")]
-    done = subprocess.run(command, check=False)
-    if done.returncode:
+    reported = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            reported += REPORTED.findall(line)
+    if process.returncode:
         sys.exit("The demo failed. The output above says where.")
     calls = [call["method"] for call in simulator.calls(mark)]
-    return f"{len(calls)} changing calls in {time.monotonic() - start:.1f} seconds" + (f" ({', '.join(calls[:8])} ...)" if calls else "")
+    did = f"{len(calls)} changing calls in {time.monotonic() - start:.1f} seconds" + (f" ({', '.join(calls[:8])} ...)" if calls else "")
+    return did, reported
 
 
 def main() -> None:
@@ -49,8 +56,8 @@ def main() -> None:
         for playbook in PLAYBOOKS:
             for which in ("First", "Second"):
                 print(f"{which} run of playbooks/{playbook}.yml:", flush=True)
-                did = run(simulator, playbook)
-                told.append(f"{which} run of {playbook}: {did}.")
+                did, reported = run(simulator, playbook)
+                told += [f"{which} run of {playbook}: {did}.", *(f"  {line}." for line in reported)]
                 if which == "Second" and not did.startswith("0 changing"):
                     sys.exit(f"{told[-1]} It should have changed nothing.")
         simulator.ctl("check")

@@ -26,7 +26,10 @@ LEFT_OUT = {
     "xen_pif": {"state", "host"},
     "xen_sr": {"state", "destroy_data", "scan", "default"},
     "xen_pool": {"members", "uuid", "coordinator", "eject", "lose_local_data"},
-    "xen_host": {"name", "address", "uuid", "enabled", "evacuate", "power_state", "reboot", "allow_disruption", "wait_timeout"},
+    "xen_host": {
+        "name", "address", "uuid", "enabled", "evacuate", "unmovable", "remember", "bring_back", "network", "power_state", "reboot",
+        "allow_disruption", "wait_timeout",
+    },  # fmt: skip
 }
 Options = dict[str, dict[str, t.Any]]
 
