@@ -49,9 +49,15 @@ EXAMPLES = r"""
     hosts: [lab0]
     method: xcpng_packages
 
-- name: Reboot two hosts that have not booted since the change of their firmware
+- name: Update the toolstack of two members, whose VMs stay
   domzero.xen.xen_host_upgrade:
     hosts: [lab1, lab2]
+    method: xcpng_packages
+    packages: [xapi-core]
+
+- name: Reboot a host that has not booted since its firmware was changed
+  domzero.xen.xen_host_upgrade:
+    hosts: [lab0]
     method: reboot
     since: "{{ changed }}"
 """
@@ -63,23 +69,72 @@ hosts:
   type: list
   elements: dict
   contains:
-    name: {description: Its name., type: str, sample: lab0}
-    uuid: {description: Its uuid., type: str, sample: 0f3c1d5e-5b0c-4c8e-9d0f-6a1b2c3d4e5f}
-    changed: {description: Whether anything was done., type: bool, sample: true}
-    why: {description: Why it needed that., type: str, sample: 3 packages are out of date}
-    packages: {description: What was installed., type: list, elements: str, sample: [xen-hypervisor-4.17.5-15.1.xcpng8.3]}
-    rebooted: {description: Whether it was rebooted., type: bool, sample: true}
-    restarted: {description: Whether its toolstack alone was restarted., type: bool, sample: false}
-    plugged: {description: SRs that it did not attach by itself when it came back., type: list, elements: str, sample: []}
-    before: {description: Versions of its software before., type: dict, sample: {product_version: 8.3.0, xen: 4.17.5-13}}
-    after: {description: Versions afterwards. Not told in check mode., type: dict, sample: {product_version: 8.3.0, xen: 4.17.5-15}}
-    minutes: {description: How long it took., type: float, sample: 11.5}
-    operations: {description: The XenAPI calls made, type: list, elements: str, sample: [host.disable, host.reboot, host.enable]}
-    failed: {description: Whether it failed. Only told then., type: bool, sample: true}
-    msg: {description: Why it failed., type: str, sample: Waited 3600 seconds for host 'lab0' to come back; last seen: it is not live}
+    name:
+      description: Its name.
+      type: str
+      sample: lab0
+    uuid:
+      description: Its uuid.
+      type: str
+      sample: 0f3c1d5e-5b0c-4c8e-9d0f-6a1b2c3d4e5f
+    changed:
+      description: Whether anything was done.
+      type: bool
+      sample: true
+    why:
+      description: Why it needed that.
+      type: str
+      sample: 3 packages are out of date
+    packages:
+      description: What was installed.
+      type: list
+      elements: str
+      sample: [xen-hypervisor-4.17.5-15.1.xcpng8.3]
+    rebooted:
+      description: Whether it was rebooted.
+      type: bool
+      sample: true
+    restarted:
+      description: Whether its toolstack alone was restarted.
+      type: bool
+      sample: false
+    plugged:
+      description: SRs that it did not attach by itself when it came back.
+      type: list
+      elements: str
+      sample: []
+    before:
+      description: Versions of its software before.
+      type: dict
+      sample: {product_version: 8.3.0, xen: 4.17.5-13}
+    after:
+      description: Versions afterwards. Not told in check mode.
+      type: dict
+      sample: {product_version: 8.3.0, xen: 4.17.5-15}
+    left:
+      description: What the host still needs. Empty if nothing.
+      type: str
+      sample: ""
+    minutes:
+      description: How long it took.
+      type: float
+      sample: 11.5
+    operations:
+      description: The XenAPI calls made, or in check mode those that would be made.
+      type: list
+      elements: str
+      sample: [host.disable, host.add_to_other_config, host.call_plugin, host.reboot, host.enable]
+    failed:
+      description: Whether it failed. Only told then.
+      type: bool
+      sample: true
+    msg:
+      description: Why it failed. Only told then.
+      type: str
+      sample: "Waited 3600 seconds for host 'lab0' to come back; last seen: it is not live"
 operations:
   description: The XenAPI calls made for all of them, or in check mode those that would be made.
-  returned: success
+  returned: success, or when a host failed
   type: list
   elements: str
   sample: [host.disable, host.add_to_other_config, host.call_plugin, host.reboot, host.enable]

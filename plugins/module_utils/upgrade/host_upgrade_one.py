@@ -172,14 +172,16 @@ class HostUpgrade(Resource):
         return True
 
     def _goes(self, ref: str, then: Leaving) -> bool:
+        """Whether a host that was told to start anew is seen to do so."""
+        chief = ref == hosts.coordinator(self.objects)
         end = time.monotonic() + LEAVES
         while time.monotonic() < end:
             try:
-                fresh = Objects(self.session)
-                if not hosts.is_live(fresh, ref) or has_left(fresh.get("host", ref), then):
+                record = self.session.call("host.get_record", ref, timeout=LEAVES)
+                if has_left(record, then) or not self.session.call("host_metrics.get_live", record["metrics"], timeout=LEAVES):
                     return True
             except (ConnectionFailed, ApiError):
-                return True  # the coordinator itself
+                return chief  # it does not answer any more; of a member nobody can tell then
             time.sleep(0.1)
         return False
 
