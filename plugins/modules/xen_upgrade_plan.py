@@ -109,6 +109,13 @@ blockers:
     remedy:
       description: What to do about it.
       type: str
+discs:
+  description: Discs that are taken out of the drives of running VMs during the upgrade, since some host cannot reach them.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {vm: web0, disc: debian-12.7.0-amd64-netinst.iso}
 left:
   description: What remains undone and cannot be planned now, such as a VM that was stopped on a host that is down.
   returned: always
@@ -121,8 +128,8 @@ plan:
   type: dict
   contains:
     waves:
-      description: Hosts that are upgraded together (C(hosts)), with the C(moves) before that, the VMs that are stopped (C(stops)) and
-        started again (C(starts)), and the C(minutes) all of this takes.
+      description: Hosts that are upgraded together (C(hosts)), with the C(moves) before that, the VMs that are stopped (C(stops),
+        with the reason C(why)) and started again (C(starts)), and the C(minutes) all of this takes.
       type: list
       elements: dict
     home:
@@ -152,7 +159,7 @@ table:
   sample: ["1 host is due:", "  lab0  2 packages to update (reboot, coordinator)"]
 next:
   description: The first step. The actions as M(domzero.xen.xen_vm_moves) takes them, the hosts that are upgraded after that (by uuid),
-    whether they have to be empty, and the VMs to start when they are back.
+    with their C(name) and C(address) too in C(host_records)), whether they have to be empty, and the VMs to start when they are back.
   returned: always
   type: dict
   sample: {actions: [], hosts: [2a6d7c39-4b43-4b0f-9d0c-67f4a0a5b6d1], evacuate: true, starts: []}

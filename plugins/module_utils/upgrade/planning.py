@@ -15,10 +15,10 @@ from ..planner.model import MIGRATE, STOP, NoPlan, Plan, Policy
 from ..planner.upgrade import plan
 from ..refs import NULL, Objects, Record
 from ..vms import guests
-from . import table
+from . import aside_discs, table
 from .marks import SHUTDOWN, SUSPEND
 from .survey import Survey
-from .told import Words
+from .told import NOTHING, Words
 from .waves import Wave, Waves, in_waves, timed
 
 Result = dict[str, t.Any]
@@ -34,7 +34,6 @@ POLICY: dict[str, dict[str, t.Any]] = {
 }
 UNDER_WAY = {*movable.MOVING, "start", "start_on", "resume", "resume_on", "shutdown", "clean_shutdown", "hard_shutdown", "suspend"}
 STOPS = {SUSPEND: ({"suspend"}, "suspended"), SHUTDOWN: ({"clean_shutdown", "hard_shutdown"}, "shut down")}
-NOTHING: Result = {"actions": [], "hosts": [], "evacuate": False, "starts": []}
 
 
 def checked(params: Record) -> None:
@@ -72,7 +71,16 @@ def upgraded(survey: Survey, policy: Policy, rates: Speed, due: Result) -> Resul
     """The result of a plan for an upgrade. due: hosts, as they are told."""
     words, coordinator = Words(survey, policy.unmovable), hosts.name_of(survey.objects, hosts.coordinator(survey.objects))
     found, problems = _solved(survey, policy, lambda: plan(survey.pool, policy))
-    result: Result = {"changed": False, "due": due, "skipped": {}, "left": survey.left, "problems": problems, "blockers": _blockers(survey)}
+    discs = aside_discs.told(survey.objects, aside_discs.in_the_way(survey.objects)) if survey.ejects else []
+    result: Result = {
+        "changed": False,
+        "due": due,
+        "discs": discs,
+        "skipped": {},
+        "left": survey.left,
+        "problems": problems,
+        "blockers": _blockers(survey),
+    }
     if found is None:
         result |= {"plan": {"waves": [], "home": []}, "cost": None, "next": NOTHING, "done": False}
         return {**result, "table": table.upgrade(result, coordinator), "failed": True, "msg": _refusal(survey, policy, problems)}

@@ -61,7 +61,7 @@ class Halted:
 class Survey:
     """hosts, vms: references by the names that the pool has them by. VMs that were stopped count as memory their host does not have.
 
-    left: what remains to be done and cannot be planned now, in sentences with a remedy.
+    ejects: whether discs are taken out of drives; left: what remains to be done and cannot be planned now, in sentences with a remedy.
     """
 
     objects: Objects
@@ -71,6 +71,7 @@ class Survey:
     blockers: list[Blocker]
     halted: list[Halted]
     left: list[str] = field(default_factory=list)
+    ejects: bool = True
 
     def uuid_of_host(self, host: str) -> str:
         return str(self.objects.get("host", self.hosts[host])["uuid"])
@@ -140,7 +141,8 @@ class _Survey:
             self._target(ordered=ordered),
             None if self.only is None else frozenset(self.at[ref] for ref in self.only if ref in self.at),
         )
-        return Survey(self.objects, pool, self.places.hosts, vms, self._blockers(running, kept), halted, self.left)
+        blockers = self._blockers(running, kept)
+        return Survey(self.objects, pool, self.places.hosts, vms, blockers, halted, self.left, self.places.eject)
 
     # hosts ----------------------------------------------------------------------------------------
     def _host(self, label: str, ref: str, halted: t.Iterable[Halted]) -> Host:

@@ -17,11 +17,10 @@ def upgrade(told: Row, coordinator: str) -> list[str]:
     out = [*_due(told["due"], coordinator), *(f"{host} is left out: {why}." for host, why in told["skipped"].items())]
     if told["problems"]:
         return [*out, "There is no plan:", *(f"  {problem}" for problem in told["problems"])]
+    out += [f"{row['disc']} is ejected from the drive of {row['vm']} meanwhile." for row in told["discs"]]
     for number, wave in enumerate(told["plan"]["waves"], 1):
         title = f"Wave {number}: {', '.join(wave['hosts'])}, about {_time(wave['minutes'])}"
-        stops = [f"  {row['vm']}: {row['action']} on {row['host']}" for row in wave["stops"]]
-        starts = [f"  {row['vm']}: {row['action']} on {row['host']} afterwards" for row in wave["starts"]]
-        out += ["", title, *_moves(wave["moves"]), *stops, *starts]
+        out += ["", title, *_moves(wave["moves"]), *_stops(wave["stops"], wave["starts"])]
     if told["plan"]["home"]:
         out += ["", "At the end", *_moves(told["plan"]["home"])]
     return [*out, "", *_cost(told["cost"]), *told["left"]]
@@ -31,8 +30,8 @@ def evacuation(told: Row, host: str) -> list[str]:
     """told: a result with problems, moves, stops and cost."""
     if told["problems"]:
         return [f"Host {host} cannot be emptied:", *(f"  {problem}" for problem in told["problems"])]
-    stops = [f"  {row['vm']}: {row['action']} on {row['host']}" for row in told["stops"]]
-    return [f"Host {host} is emptied in about {_time(told['cost']['minutes'])}", *_moves(told["moves"]), *stops, "", *_cost(told["cost"])]
+    moves, stops, cost = told["moves"], told["stops"], told["cost"]
+    return [f"Host {host} is emptied in about {_time(cost['minutes'])}", *_moves(moves), *_stops(stops, []), "", *_cost(cost)]
 
 
 def _due(due: Row, coordinator: str) -> list[str]:
@@ -51,6 +50,16 @@ def _moves(moves: t.Sequence[Row]) -> list[str]:
     name, source = (max((len(row[key]) for row in moves), default=0) for key in ("vm", "from"))
     target = max((len(row["to"]) for row in moves), default=0)
     return [f"  {row['vm']:<{name}}  {row['from']:<{source}} -> {row['to']:<{target}}  {readable_size(row['memory']):>9}" for row in moves]
+
+
+def _stops(stops: t.Sequence[Row], starts: t.Sequence[Row]) -> list[str]:
+    """VMs that are down while their host is, and why; then those that are down already."""
+    wakes = {row["vm"]: row for row in starts}
+    out = []
+    for row in stops:
+        after = f", {wakes.pop(row['vm'])['action']} afterwards" if row["vm"] in wakes else ""
+        out.append(f"  {row['vm']}: {row['action']} on {row['host']}{after}. {row['why']}".rstrip())
+    return [*out, *(f"  {row['vm']}: {row['action']} on {row['host']} afterwards." for row in wakes.values())]
 
 
 def _cost(cost: Row) -> list[str]:

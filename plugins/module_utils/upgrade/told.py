@@ -14,6 +14,7 @@ from .waves import Wave, Waves
 
 Row = dict[str, t.Any]
 RESUME, BEGIN = "resume", "start"
+NOTHING: Row = {"actions": [], "hosts": [], "host_records": [], "evacuate": False, "starts": []}
 
 
 class Words:
@@ -21,6 +22,7 @@ class Words:
 
     def __init__(self, survey: Survey, unmovable: str):
         self.survey, self.how = survey, SUSPEND if unmovable == SUSPEND else SHUTDOWN
+        self.why = {one.vm: one.why for one in survey.blockers}
         self.size = {vm.id: vm.size * MIB for vm in survey.pool.vms} | {one.vm: one.size * MIB for one in survey.halted}
 
     # a plan -----------------------------------------------------------------------------------------
@@ -49,10 +51,11 @@ class Words:
         return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "from": a.source, "to": a.host, "memory": self.size[a.vm]}
 
     def _stop(self, a: Action) -> Row:
-        return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "host": a.host, "action": self.how}
+        return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "host": a.host, "action": self.how, "why": self.why.get(a.vm, "")}
 
     def _start(self, a: Action) -> Row:
-        return {**self._stop(a), "action": BEGIN if self.how == SHUTDOWN else RESUME}
+        does = BEGIN if self.how == SHUTDOWN else RESUME
+        return {"vm": a.vm, "uuid": self.survey.uuid_of_vm(a.vm), "host": a.host, "action": does}
 
     def _woken(self, one: Halted) -> Row:
         return {"vm": one.vm, "uuid": self._record(one)["uuid"], "host": one.host, "action": self._wakes(one)}
@@ -63,14 +66,15 @@ class Words:
         waiting = {host for wave in found.waves for host in wave.hosts}
         now = [one for one in self.survey.halted if one.host not in waiting and self._takes(one.host)]
         if now:
-            return {"actions": [self._wake(one) for one in now], "hosts": [], "evacuate": False, "starts": []}
+            return {**NOTHING, "actions": [self._wake(one) for one in now]}
         if not found.waves:
-            return {"actions": [self._action(action) for action in found.home], "hosts": [], "evacuate": False, "starts": []}
+            return {**NOTHING, "actions": [self._action(action) for action in found.home]}
         wave = found.waves[0]
         emptied = {host.id for host in self.survey.pool.hosts if host.evacuate}
         return {
             "actions": self.actions(wave),
             "hosts": [self.survey.uuid_of_host(host) for host in wave.hosts],
+            "host_records": [self._host(host) for host in wave.hosts],
             "evacuate": any(host in emptied for host in wave.hosts),
             "starts": [self._action(action) for action in wave.starts] + [self._wake(one) for one in self._down(wave.hosts)],
         }
@@ -78,6 +82,10 @@ class Words:
     def actions(self, wave: Wave) -> list[Row]:
         """What has to happen before its hosts are upgraded."""
         return [self._action(action) for action in [*wave.moves, *wave.stops]]
+
+    def _host(self, host: str) -> Row:
+        record = self.survey.objects.get("host", self.survey.hosts[host])
+        return {"name": host, "uuid": record["uuid"], "address": record["address"]}
 
     def _takes(self, host: str) -> bool:
         return bool(self.survey.objects.get("host", self.survey.hosts[host])["enabled"])

@@ -316,6 +316,8 @@ def test_a_vm_that_cannot_be_suspended_either_is_told(special: Planned, run: Run
     result = run("xen_upgrade_plan", unmovable="suspend", hosts=["lab2"], **REBOOT)
     (wave,) = result["plan"]["waves"]
     assert [row["action"] for row in (*wave["stops"], *wave["starts"])] == ["suspend", "resume"]
+    why = "Disk 0 of VM 'special-local' is in SR 'Local storage', which no host has but 'lab2'."
+    assert f"  special-local: suspend on lab2, resume afterwards. {why}" in result["table"]
     special.carry_out(result["next"], lambda *_args: None)
     assert special.where()["special-local"] == "lab2"
     for call in ("clean_shutdown", "hard_shutdown"):
@@ -330,9 +332,13 @@ def test_a_disc_that_other_hosts_cannot_reach_counts_as_ejected_or_is_told(speci
         if special.db.get("PBD", pbd)["host"] != special.host:
             special("PBD.unplug", pbd)
     options = {"hosts": ["lab0"], **REBOOT}
-    assert ("special-disc", "lab0") in [(vm, source) for vm, source, _to in moves(run("xen_upgrade_plan", **options))]
+    result = run("xen_upgrade_plan", **options)
+    assert ("special-disc", "lab0") in [(vm, source) for vm, source, _to in moves(result)]
+    assert result["discs"] == [{"vm": "special-disc", "disc": "debian-12.7.0-amd64-netinst.iso"}]
+    assert "debian-12.7.0-amd64-netinst.iso is ejected from the drive of special-disc meanwhile." in result["table"]
     result = run("xen_upgrade_plan", eject=False, **options)
     (blocker,) = result["blockers"]
+    assert result["discs"] == []
     assert (blocker["vm"], blocker["code"]) == ("special-disc", "VM_REQUIRES_SR")
     assert "debian-12.7.0-amd64-netinst.iso" in blocker["why"]
     assert blocker["remedy"] == "Eject it, or let eject be true."
