@@ -100,7 +100,7 @@ class Maintenance:
         return max(3600.0, float(self.params.get("wait_timeout") or 0))
 
     def _rules(self, network: str, opens: str = "") -> Rules:
-        return Rules(network=network, remember=self._remembers and not opens, wait_timeout=self._timeout, opens=opens)
+        return Rules(network=network, remember=self._remembers and not opens, wait_timeout=self._timeout, opens=opens, insert=bool(opens))
 
 
 def refuse(told: t.Mapping[str, t.Any], words: str) -> None:

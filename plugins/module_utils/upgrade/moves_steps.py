@@ -46,7 +46,7 @@ class Wish:
 class Rules:
     """network: carries migrations, or NULL; remember: the host a VM leaves; eject: discs the target cannot see. Times in seconds.
 
-    opens: a host that will be up and enabled before any action begins.
+    opens: a host that will be up and enabled before any action begins; insert: whether ejected discs return to a VM that comes home.
     """
 
     network: str = NULL
@@ -56,6 +56,7 @@ class Rules:
     shutdown_timeout: float = 300.0
     wait_timeout: float = 7200.0
     opens: str = ""
+    insert: bool = False
 
 
 @dataclass
@@ -201,6 +202,19 @@ class Steps:
             key = marks.STOPPED
         elif wish.action == MIGRATE and marks.home(vm) == self.objects.get("host", wish.host)["uuid"]:
             key = marks.HOME
+        if key == marks.HOME and self.rules.insert:
+            self._insert(found.plan, wish, vm)
         if key:
             marks.take_off(found.plan, "VM", wish.vm, vm, key, label=name(vm))
             found.after = {**found.after, "other_config": {k: v for k, v in found.after["other_config"].items() if k != key}}
+
+    def _insert(self, plan: Plan, wish: Wish, vm: Record) -> None:
+        vdis = {vdi["uuid"]: ref for ref, vdi in self.objects.all("VDI").items()}
+        for ref, vbd in movable.drives(self.objects, vm).items():
+            disc = vdis.get(marks.disc(vbd), "")
+            if vbd["empty"] and disc:
+                record = self.objects.get("VDI", disc)
+                if not movable.plugged(self.objects, record["SR"], wish.host):
+                    continue
+                plan.add("VBD.insert", ref, disc, what=f"insert {record['name_label']!r} into {name(vm)} again")
+            marks.take_off(plan, "VBD", ref, vbd, marks.DISC, label=f"the drive of {name(vm)}")

@@ -113,6 +113,22 @@ def test_vms_that_cannot_move_are_stopped_and_started_again(special: Pool, run: 
     assert run("xen_host", **{**LEAVE, "name": host})["changed"] is False
 
 
+def test_a_disc_that_no_other_host_can_read_is_back_in_its_drive_afterwards(special: Pool, converges: Run) -> None:
+    lab = special
+    (drive,) = (
+        ref for ref, vbd in lab("VBD.get_all_records").items() if vbd["type"] == "CD" and vbd["VM"] == lab.one("VM", "special-disc")
+    )
+    disc = lab("VBD.get_VDI", drive)
+    for ref, pbd in lab("PBD.get_all_records").items():
+        if pbd["SR"] == lab("VDI.get_SR", disc) and pbd["host"] != lab.host("lab0"):
+            lab("PBD.unplug", ref)
+    converges("xen_host", **ENTER)
+    assert lab("VBD.get_empty", drive)
+    done = converges("xen_host", **LEAVE)
+    assert done["operations"].count("VBD.insert") == 1
+    assert (lab("VBD.get_VDI", drive), lab("VBD.get_other_config", drive), noted(lab)) == (disc, {}, {})
+
+
 def test_a_reboot_empties_the_host_and_brings_all_back(lab: Pool, run: Run) -> None:
     before = places(lab)
     task = {"name": "lab2", "evacuate": True, "bring_back": True, "reboot": "always", "allow_disruption": True}
