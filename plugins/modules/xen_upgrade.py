@@ -24,7 +24,7 @@ options:
       - V(begun) notes the upgrade, or continues one whose run does not live any more, and sets aside. Fails while another run is at work.
       - V(paused) gives back what can be given back and keeps the note, for a run that continues later.
       - V(ended) gives everything back, enables the hosts that were enabled at the beginning, and removes the note. High availability is
-        turned on only when all hosts are up, enabled and of one version. Otherwise it stays aside, is told, and the task fails.
+        turned on only when all hosts are up, enabled and of one release. Otherwise it stays aside, is told, and the task fails.
       - V(aborted) does the same for an upgrade that is not to be finished, and tells what remains undone.
     type: str
     choices: [begun, paused, ended, aborted]
@@ -183,7 +183,8 @@ from ansible_collections.domzero.xen.plugins.module_utils.upgrade.aside_task imp
 
 def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[str, t.Any]:
     upgrade = Upgrade(session, params)
-    return outcome(predict(upgrade) if check else achieve(upgrade), params["state"])
+    result = predict(upgrade) if check else achieve(upgrade)
+    return outcome(result, params["state"], upgrade.stuck.values())
 
 
 MODULE = Module(Upgrade.arguments(), run)

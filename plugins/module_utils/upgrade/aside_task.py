@@ -48,6 +48,7 @@ class Upgrade(Resource):
         super().__init__(session, params)
         self.run = params.get("run") or str(uuid.uuid4())
         self._id = str(uuid.uuid4())[:8]
+        self.stuck: dict[str, str] = {}  # drives whose disc was refused, and why
         if not ID.fullmatch(self.run):
             raise InvalidChange(f"run is {self.run[:80]!r}: it has 1 to 64 letters, digits and characters of _.:@-.")
 
@@ -99,9 +100,15 @@ class Upgrade(Resource):
         tasks.wait_until("high availability to be on or off", ready, timeout=SWITCHES)
 
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
+        """A disc that is refused keeps nothing else from being given back: its note stays."""
+        if operation.method == "VBD.remove_from_other_config" and params[0] in self.stuck:
+            return None
         try:
             return super().call(operation, params)
         except ApiError as e:
+            if operation.method == "VBD.insert":
+                self.stuck[params[0]] = f"Could not {operation.what}: {self.objects.readable(str(e))}"
+                return None
             if e.code == "MAP_DUPLICATE_KEY" and str(params[1]).startswith(journal.PREFIX):
                 raise InvalidChange("Another run began to upgrade this pool at the same moment.", hint="Leave it to that one.") from e
             raise
@@ -218,8 +225,9 @@ class Upgrade(Resource):
         }
 
 
-def outcome(result: dict[str, t.Any], state: str) -> dict[str, t.Any]:
-    """A task that ends an upgrade fails where it could not give everything back."""
+def outcome(result: dict[str, t.Any], state: str, stuck: t.Iterable[str] = ()) -> dict[str, t.Any]:
+    """A task that ends an upgrade fails where it could not turn high availability on. stuck: why discs were refused."""
+    result["still_aside"] += stuck
     if state in (ENDED, ABORTED) and "ha" in result["aside"]:
         return {**result, "failed": True, "msg": " ".join(result["still_aside"])}
     return result

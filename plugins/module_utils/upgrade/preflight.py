@@ -16,6 +16,7 @@ from .preflight_look import Finding, Look
 CHECKS = (
     preflight_hosts.state, preflight_hosts.versions, preflight_hosts.storage, preflight_hosts.space, preflight_hosts.guidances,
     preflight_hosts.control_domains, preflight_guests.set_aside, preflight_guests.under_way, preflight_guests.care,
+    preflight_guests.on_a_host,
 )  # fmt: skip
 
 

@@ -99,6 +99,18 @@ def _suspending(look: Look, running: t.Iterable[str]) -> Findings:
         )
 
 
+def on_a_host(look: Look) -> Findings:
+    """The task may run in a control domain."""
+    here = preflight_self.addresses()
+    for ref in look.by_name():
+        if look.objects.get("host", ref)["address"] in here:
+            yield Finding(
+                ref in look.only,
+                f"This task runs on host {look.host(ref)} itself, which is to be rebooted.",
+                "Run it elsewhere, or leave the host out with hosts.",
+            )
+
+
 def control_node(look: Look) -> tuple[str, list[Finding]]:
     """The name of the VM that the task runs in, "" for none; and what is wrong with that."""
     said, found = look.options.get("control_node_last"), preflight_self.find(look.objects)

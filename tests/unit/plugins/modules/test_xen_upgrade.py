@@ -249,6 +249,18 @@ def test_a_disc_that_somebody_inserted_meanwhile_stays(lab):
     assert (lab.state()["discs"][drive], lab.marks()) == (other, [])
 
 
+def test_a_disc_that_is_refused_keeps_nothing_else_from_being_given_back(lab):
+    lab.task("begun", run=RUN)
+    lab.sim.faults.fail("VBD.insert", error=["VBD_NOT_REMOVABLE_MEDIA", lab.drive("special-disc")[0]])
+    ended = lab.task("ended", run=RUN)
+    (why,) = ended["still_aside"]
+    assert why.startswith("Could not insert the disc of VM 'special-disc' again: VBD.insert was refused: VBD_NOT_REMOVABLE_MEDIA")
+    assert "OpaqueRef" not in why
+    assert (lab.state()["ha"], lab.marks()) == (lab.before["ha"], [marks.DISC])
+    assert lab.task("ended", run=RUN)["still_aside"] == []
+    assert (lab.state(), lab.marks()) == (lab.before, [])
+
+
 # pausing and aborting -------------------------------------------------------------
 def test_a_paused_upgrade_has_given_back_and_goes_on_later(lab):
     lab.task("begun", run=RUN, method="reboot", options={"a": 1})

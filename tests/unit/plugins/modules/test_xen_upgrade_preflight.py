@@ -252,6 +252,13 @@ def test_a_vm_with_the_address_of_this_machine_is_taken_for_it(lab):
     assert "This task runs in VM 'web1'" in problem(lab, control_node_last="db")
 
 
+@pytest.mark.skipif(not ours(), reason="this machine has no address but its own loopback")
+def test_a_host_of_the_pool_is_no_place_to_run_it(lab):
+    change(lab, "host", lab.named("host", "lab3"), address=ours())
+    assert problem(lab).startswith("This task runs on host 'lab3' itself, which is to be rebooted.")
+    assert look(lab, hosts=["lab0", "lab1"])["problems"] == []
+
+
 def test_the_vm_that_is_named_must_be_there(lab):
     assert problem(lab, control_node_last="nope").startswith("control_node_last: No VM is named 'nope'")
     found = look(lab, control_node_last="web0")
