@@ -39,6 +39,11 @@ options:
       VMs.
     type: int
     default: 1
+  follow:
+    description:
+      - The RV(plan) of an earlier task. It is gone on with as long as the pool is as it left it, so that what is done is what was shown.
+        Otherwise there is a new plan.
+    type: dict
   run:
     description: The id of the run of M(domzero.xen.xen_upgrade) this is part of. If another run has taken over, the task fails.
     type: str
@@ -160,6 +165,7 @@ table:
 next:
   description: The first step. The actions as M(domzero.xen.xen_vm_moves) takes them, the hosts that are upgraded after that (by uuid),
     with their C(name) and C(address) too in C(host_records)), whether they have to be empty, and the VMs to start when they are back.
+    Before all of that the hosts in C(enable) have to leave maintenance, where an earlier run has left them.
   returned: always
   type: dict
   sample: {actions: [], hosts: [2a6d7c39-4b43-4b0f-9d0c-67f4a0a5b6d1], evacuate: true, starts: []}
@@ -202,7 +208,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[s
         host: {"why": row.why, "evacuate": row.evacuate, "reboot": row.reboot, "packages": row.packages}
         for host, row in sorted(chosen.items())
     }
-    return planning.upgraded(seen, policy, planning.speed(params), told)
+    return planning.upgraded(seen, policy, planning.speed(params), told, planning.known(seen, params["follow"]))
 
 
 MODULE = Module(
@@ -212,6 +218,7 @@ MODULE = Module(
         "return_home": {"type": "str", "choices": ["never", "always", "affinity"], "default": "never"},
         "max_hosts_down": {"type": "int", "default": 1},
         **planning.POLICY,
+        "follow": {"type": "dict"},
         "run": {"type": "str"},
     },
     run,

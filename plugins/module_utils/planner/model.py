@@ -96,6 +96,13 @@ class Action(t.NamedTuple):
     source: str = ""
 
 
+class Known(t.NamedTuple):
+    """What is left of a plan that was made before. Moves are VMs and where they go; waves: hosts, and the moves before their upgrade."""
+
+    waves: t.Sequence[tuple[t.Sequence[str], t.Sequence[tuple[str, str]]]]
+    home: t.Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class Bound:
     """What every valid plan needs at least. memory: MiB moved; moves; hole: MiB of memory that are owed to VMs too large for any hole."""

@@ -22,8 +22,9 @@ from . import bound, reasons, search
 from .board import Board, Step
 from .buffering import keep_a_buffer
 from .caterpillar import Stuck, Waves, walk
+from .following import follow
 from .homeward import send_home, stay_until_done, there_and_back
-from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, NoPlan, Plan, Policy, Pool
+from .model import MIGRATE, START, STOP, UPGRADE, Action, Bound, Known, NoPlan, Plan, Policy, Pool
 from .orders import LEVEL, LEVELS, USUAL, attempts, neighbour
 from .scope import scope
 from .straightening import straightened
@@ -58,14 +59,14 @@ class _Found:
     away: list[int]
 
 
-def plan(pool: Pool, policy: Policy) -> Plan:
-    """Raises NoPlan."""
+def plan(pool: Pool, policy: Policy, known: Known | None = None) -> Plan:
+    """known: a plan that was made before, which is gone on with if it is still valid. Raises NoPlan."""
     found = scope(pool, policy)
     number = {host.id: n for n, host in enumerate(pool.hosts)}
     board = Board(pool, strict=True, in_place=[number[name] for name in found.in_place])
     todo = [number[name] for name in found.evacuated]
     _wishes(board, policy)
-    result = _softly(board, todo, policy) if policy.anti_affinity == "soft" else _planned(board, todo, policy)
+    result = (_softly if policy.anti_affinity == "soft" else _planned)(board, todo, policy, known)
     result.skipped = found.skipped
     return result
 
@@ -78,30 +79,40 @@ def _wishes(board: Board, policy: Policy) -> None:
             board.wish[v] = host
 
 
-def _softly(board: Board, todo: list[int], policy: Policy) -> Plan:
+def _softly(board: Board, todo: list[int], policy: Policy, known: Known | None) -> Plan:
     """Groups are kept apart where that costs neither memory nor time."""
     board.strict = False
-    loose = _planned(board, todo, policy)
+    loose = _planned(board, todo, policy, known)
     if not loose.breaches:
         return loose
     board.strict = True
     try:
-        firm = _planned(board, todo, policy)
+        firm = _planned(board, todo, policy, known)
     except NoPlan:
         return loose
     costs = firm.moved <= loose.moved and len(firm.waves) <= len(loose.waves) and len(firm.away) <= len(loose.away)
     return firm if costs else loose
 
 
-def _planned(board: Board, todo: list[int], policy: Policy) -> Plan:
+def _planned(board: Board, todo: list[int], policy: Policy, known: Known | None) -> Plan:
     why = reasons.impossible(board, todo)
     if why:
         raise NoPlan(why)
     least = bound.least(board, todo, home=policy.return_home == "always")
-    found = _cheapest(board, todo, least, policy)
+    found = _again(board, todo, policy, known) or _cheapest(board, todo, least, policy)
     if found.away:  # not what the bound for all of them is about
         least = bound.least(board, todo, home=False)
     return _written(board, todo, found, least)
+
+
+def _again(board: Board, todo: list[int], policy: Policy, known: Known | None) -> _Found | None:
+    if known is None:
+        return None
+    try:
+        found = _tried(board, _Try(todo, 1.0, functools.partial(follow, known)), policy)
+    except Stuck:
+        return None
+    return None if found.away else found
 
 
 def _cheapest(board: Board, todo: list[int], least: Bound, policy: Policy) -> _Found:

@@ -11,7 +11,7 @@ from .. import hosts, movable, tasks
 from ..errors import InvalidChange
 from ..planner.clock import Speed
 from ..planner.evacuation import evacuation
-from ..planner.model import MIGRATE, STOP, NoPlan, Plan, Policy
+from ..planner.model import MIGRATE, STOP, Known, NoPlan, Plan, Policy
 from ..planner.upgrade import plan
 from ..refs import NULL, Objects, Record
 from ..vms import guests
@@ -67,10 +67,25 @@ def network_of(objects: Objects, text: str | None) -> str:
     return objects.resolve("network", text) if text else NULL
 
 
-def upgraded(survey: Survey, policy: Policy, rates: Speed, due: Result) -> Result:
-    """The result of a plan for an upgrade. due: hosts, as they are told."""
+def known(survey: Survey, told: Record | None) -> Known | None:
+    """A plan as a result told it. VMs and hosts that are not there any more stay out. Raises InvalidChange."""
+    names = {survey.uuid_of_vm(vm): vm for vm in survey.vms}
+
+    def moves(rows: t.Iterable[Record]) -> list[tuple[str, str]]:
+        return [(names[row["uuid"]], row["to"]) for row in rows if row["uuid"] in names]
+
+    if not told:
+        return None
+    try:
+        return Known([(list(wave["hosts"]), moves(wave["moves"])) for wave in told["waves"]], moves(told["home"]))
+    except (KeyError, TypeError):
+        raise InvalidChange("follow is not a plan as this module returns it.", hint="Hand over the value of plan as it is.") from None
+
+
+def upgraded(survey: Survey, policy: Policy, rates: Speed, due: Result, follow: Known | None = None) -> Result:
+    """The result of a plan for an upgrade. due: hosts, as they are told; follow: an earlier plan."""
     words, coordinator = Words(survey, policy.unmovable), hosts.name_of(survey.objects, hosts.coordinator(survey.objects))
-    found, problems = _solved(survey, policy, lambda: plan(survey.pool, policy))
+    found, problems = _solved(survey, policy, lambda: plan(survey.pool, policy, follow))
     discs = aside_discs.told(survey.objects, aside_discs.in_the_way(survey.objects)) if survey.ejects else []
     result: Result = {
         "changed": False,

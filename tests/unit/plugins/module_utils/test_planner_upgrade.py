@@ -7,15 +7,17 @@ from __future__ import annotations
 import random
 import typing as t
 from collections import deque
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.planner.clock import Limits, Speed, course
-from ansible_collections.domzero.xen.plugins.module_utils.planner.model import NoPlan, Plan
+from ansible_collections.domzero.xen.plugins.module_utils.planner.model import Action, Known, NoPlan, Plan, Pool
 from ansible_collections.domzero.xen.plugins.module_utils.planner.stages import stages
 from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade.waves import in_waves
 from ansible_collections.domzero.xen.tests.bench.upgrades.checker import Broken, Outcome, check
 from ansible_collections.domzero.xen.tests.bench.upgrades.formats import policy_of, pool_of, written
 from ansible_collections.domzero.xen.tests.bench.upgrades.instances import FAMILIES, Instance, instance, loads, snug, tight
@@ -91,6 +93,29 @@ def test_any_plan_is_valid_step_by_step_costs_what_it_says_and_no_less_than_the_
     assert all(len(wave) <= down or not evacuated(pool, wave) for wave in found.waves)
     if goal == "home":  # but for what was where it may not be
         assert set(outcome.away) == set(found.away)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pools(), st.sampled_from(["moves", "home"]), st.integers(1, 3), st.integers(0, 30))
+def test_a_plan_is_gone_on_with_from_wherever_it_was_interrupted(given: Instance, goal: str, down: int, done: int) -> None:
+    found, policy = made(given, goal, down), policy_of(given, goal, down)
+    if found is None or found.away or found.skipped:
+        return
+    waves = in_waves(found)
+    rest = Known([(w.hosts, [(a.vm, a.host) for a in w.moves]) for w in waves.waves], [(a.vm, a.host) for a in waves.home])
+    plain = [action for action in found.actions if action.op in ("migrate", "upgrade")]
+    moved = [action.vm for action in plain[:done] if action.op == "migrate"]
+    again = plan(after(pool_of(given), plain[:done]), policy, rest)
+    if len(set(moved)) == len(moved):  # of a VM that has come back already it cannot be seen that it was away
+        assert [action for action in again.actions if action.op in ("migrate", "upgrade")] == plain[done:]
+
+
+def after(pool: Pool, actions: t.Sequence[Action]) -> Pool:
+    """The pool when these have been carried out."""
+    at = {vm.id: vm.host for vm in pool.vms} | {a.vm: a.host for a in actions if a.op == "migrate"}
+    up = {a.host for a in actions if a.op == "upgrade"}
+    hosts = tuple(replace(h, version=max(h.version, pool.target), due=False, usable=True) if h.id in up else h for h in pool.hosts)
+    return replace(pool, hosts=hosts, vms=tuple(replace(vm, host=at[vm.id], home=vm.home or vm.host) for vm in pool.vms))
 
 
 def evacuated(pool: Instance, wave: t.Collection[str]) -> bool:

@@ -92,6 +92,7 @@ def test_times_follow_from_speeds_that_are_given(site: Planned, run: Run) -> Non
         ({"speed": {"nic": 0}}, "nic of speed cannot be 0"),
         ({"hosts": ["lab9"]}, "No host is named 'lab9'"),
         ({"network": "nowhere"}, "No network is named 'nowhere'"),
+        ({"follow": {"waves": [1]}}, "follow is not a plan as this module returns it"),
         ({"run": "r1"}, "No upgrade of this pool is under way"),
     ],
 )
@@ -203,6 +204,32 @@ def test_everybody_is_home_in_the_end_if_that_is_asked_for(site: Planned, run: R
 
 
 # the pool as it is -----------------------------------------------------------------------------------------------------
+def test_a_plan_is_gone_on_with_as_long_as_the_pool_is_as_it_left_it(site: Planned, run: Run) -> None:
+    options = {"return_home": "always", **PACKAGES}
+    for vm, host in site.where().items():
+        site.mark(vm, marks.HOME, site.uuid(host))
+    first = run("xen_upgrade_plan", **options)
+    site.carry_out(first["next"], packages)
+    second = run("xen_upgrade_plan", follow=first["plan"], **options)
+    assert waves(second) == waves(first)[1:]
+    assert moves(second) == moves(first)[len(first["next"]["actions"]) :]
+    assert run("xen_upgrade_plan", follow=second["plan"], **options)["plan"] == second["plan"]
+    for action in second["next"]["actions"][:3]:
+        site.do(action)
+    third = run("xen_upgrade_plan", follow=second["plan"], **options)
+    assert moves(third) == moves(second)[3:], "what was done when it was interrupted is not done again"
+    vm, source, target = moves(third)[0]
+    elsewhere = next(host for host in HOSTS if host not in (source, target) and site.version(host) == site.version(source))
+    site("VM.pool_migrate", site.named(vm), site.ref(elsewhere), {})
+    after = run("xen_upgrade_plan", follow=second["plan"], **options)
+    assert all(site.where()[row["name"]] == row["source_name"] for row in after["next"]["actions"][:1]), (
+        "moved by somebody: a way from there"
+    )
+    site("VM.start", site.named("halted"), False, False)
+    new = run("xen_upgrade_plan", follow=after["plan"], **options)
+    assert "halted" in {vm for vm, _source, _target in moves(new)} or site.version(site.where()["halted"]) == "4.17.5-15"
+
+
 def test_a_pool_that_is_half_upgraded_is_finished(site: Planned, run: Run) -> None:
     for _number in range(2):
         site.carry_out(run("xen_upgrade_plan", **PACKAGES)["next"], packages)
