@@ -61,7 +61,8 @@ class Halted:
 class Survey:
     """hosts, vms: references by the names that the pool has them by. VMs that were stopped count as memory their host does not have.
 
-    ejects: whether discs are taken out of drives; left: what remains to be done and cannot be planned now, in sentences with a remedy.
+    ejects: whether discs are taken out of drives; left: what remains to be done and cannot be planned now, in sentences with a remedy;
+    opens: names of hosts that an earlier run has left in maintenance and that are to leave it first, since they are not upgraded any more.
     """
 
     objects: Objects
@@ -72,6 +73,7 @@ class Survey:
     halted: list[Halted]
     left: list[str] = field(default_factory=list)
     ejects: bool = True
+    opens: list[str] = field(default_factory=list)
 
     def uuid_of_host(self, host: str) -> str:
         return str(self.objects.get("host", self.hosts[host])["uuid"])
@@ -142,14 +144,23 @@ class _Survey:
             None if self.only is None else frozenset(self.at[ref] for ref in self.only if ref in self.at),
         )
         blockers = self._blockers(running, kept)
-        return Survey(self.objects, pool, self.places.hosts, vms, blockers, halted, self.left, self.places.eject)
+        opens = [host for host, ref in self.places.hosts.items() if self._opens(ref)]
+        return Survey(self.objects, pool, self.places.hosts, vms, blockers, halted, self.left, self.places.eject, opens)
 
     # hosts ----------------------------------------------------------------------------------------
     def _host(self, label: str, ref: str, halted: t.Iterable[Halted]) -> Host:
         memory = capacity.memory_capacity(self.objects, ref) // MIB - sum(one.size for one in halted if one.host == label)
         wanted = self.due.get(ref)
-        usable = bool(self.objects.get("host", ref)["enabled"])
+        usable = bool(self.objects.get("host", ref)["enabled"]) or self._opens(ref)
         return Host(label, memory, (self.rank[ref],), usable, wanted is not None, wanted is None or wanted.evacuate)
+
+    def _opens(self, ref: str) -> bool:
+        if self.at[ref] in self.places.closed or journal.read(self.objects) is None or self._wanted(ref):
+            return False
+        return not self.objects.get("host", ref)["enabled"] and not hosts.is_starting(self.objects, ref)
+
+    def _wanted(self, ref: str) -> bool:
+        return ref in self.due and (self.only is None or ref in self.only)
 
     def _target(self, *, ordered: bool) -> tuple[int, ...]:
         """Newer than all hosts, if the coordinator is to become newer; else what the newest host has."""
@@ -177,8 +188,7 @@ class _Survey:
         return {**kept, **{ref: [reason] for ref, reason in told_by_xapi(self.objects, doubtful).items()}}
 
     def _emptied(self, host: str) -> bool:
-        wanted = self.due.get(host)
-        return wanted is not None and wanted.evacuate and (self.only is None or host in self.only)
+        return self._wanted(host) and self.due[host].evacuate
 
     def _blockers(self, running: t.Mapping[str, Record], kept: t.Mapping[str, list[Reason]]) -> list[Blocker]:
         found = [
@@ -206,7 +216,7 @@ class _Survey:
                 continue
             host = self.by_uuid.get(mark.host, "")
             if host in self.at:
-                if host not in self.due and not self.objects.get("host", host)["enabled"]:
+                if not self._wanted(host) and not self.objects.get("host", host)["enabled"] and not self._opens(host):
                     self.left.append(f"{name(vm)} was stopped on host {self.at[host]!r}, which is in maintenance. Enable it (xen_host).")
                 found.append(Halted(self.label(ref), ref, self.at[host], size_of(vm)))
             else:

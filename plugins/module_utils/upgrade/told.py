@@ -14,7 +14,7 @@ from .waves import Wave, Waves
 
 Row = dict[str, t.Any]
 RESUME, BEGIN = "resume", "start"
-NOTHING: Row = {"actions": [], "hosts": [], "host_records": [], "evacuate": False, "starts": []}
+NOTHING: Row = {"actions": [], "hosts": [], "host_records": [], "enable": [], "evacuate": False, "starts": []}
 
 
 class Words:
@@ -62,7 +62,12 @@ class Words:
 
     # what comes next ----------------------------------------------------------------------------------
     def next(self, found: Waves) -> Row:
-        """Up to and including the first wave. VMs that are down and could run come before everything else."""
+        """Up to and including the first wave. VMs that are down and could run come before everything else. enable: hosts to let VMs to
+        before that.
+        """
+        return {**self._next(found), "enable": [self.survey.uuid_of_host(host) for host in self.survey.opens]}
+
+    def _next(self, found: Waves) -> Row:
         waiting = {host for wave in found.waves for host in wave.hosts}
         now = [one for one in self.survey.halted if one.host not in waiting and self._takes(one.host)]
         if now:
@@ -72,6 +77,7 @@ class Words:
         wave = found.waves[0]
         emptied = {host.id for host in self.survey.pool.hosts if host.evacuate}
         return {
+            **NOTHING,
             "actions": self.actions(wave),
             "hosts": [self.survey.uuid_of_host(host) for host in wave.hosts],
             "host_records": [self._host(host) for host in wave.hosts],
@@ -88,7 +94,7 @@ class Words:
         return {"name": host, "uuid": record["uuid"], "address": record["address"]}
 
     def _takes(self, host: str) -> bool:
-        return bool(self.survey.objects.get("host", self.survey.hosts[host])["enabled"])
+        return host in self.survey.opens or bool(self.survey.objects.get("host", self.survey.hosts[host])["enabled"])
 
     def _down(self, hosts: t.Collection[str]) -> list[Halted]:
         return [one for one in self.survey.halted if one.host in hosts]
