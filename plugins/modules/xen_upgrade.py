@@ -162,7 +162,7 @@ still_aside:
   type: list
   elements: str
 undone:
-  description: VMs that are not at home or were stopped, one sentence each.
+  description: Hosts that are down, VMs that are not at home or were stopped, one sentence each. Empty for V(begun).
   returned: always
   type: list
   elements: str

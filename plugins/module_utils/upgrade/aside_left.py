@@ -55,5 +55,6 @@ def stopped(objects: Objects) -> dict[str, dict[str, str]]:
 def undone(objects: Objects) -> list[str]:
     """In sentences."""
     homes = [f"VM {vm!r} is not at home on host {host!r}." for vm, host in away(objects).items()]
+    down = [f"Host {host!r} is down." for host in hosts.down(objects)]
     stops = [f"VM {vm!r} was stopped ({mark['how']}) on host {mark['host']!r}." for vm, mark in stopped(objects).items()]
-    return [*homes, *stops]
+    return [*down, *homes, *stops]

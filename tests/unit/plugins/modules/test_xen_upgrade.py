@@ -282,6 +282,7 @@ def test_pausing_does_not_fail_where_high_availability_cannot_be_given_back(lab)
     paused = lab.task("paused", run=RUN)
     assert not paused.get("failed")
     assert paused["still_aside"]
+    assert paused["undone"] == ["Host 'lab3' is down."]
     assert list(lab.note().aside) == ["ha"]
 
 

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session, is_read
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
+from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, XenError
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal, marks
 from ansible_collections.domzero.xen.plugins.modules.xen_upgrade import MODULE
@@ -86,6 +86,33 @@ def test_what_a_killed_run_left_is_given_back_by_the_next_one_without_beginning_
         interrupt(lab, state, nth, way)
         lab.task("ended", takeover_after=0)
         assert (lab.state(), lab.marks()) == (lab.before, []), nth
+
+
+# what each call is refused with, where it is
+LIKELY = {
+    "pool.disable_ha": ["HA_FAILED_TO_FORM_LIVESET"], "pool.enable_ha": ["VDI_NOT_AVAILABLE"], "VBD.eject": ["VBD_TRAY_LOCKED"],
+    "VBD.insert": ["VDI_IN_USE"], "pool.set_ha_host_failures_to_tolerate": ["HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["begun", "ended"])
+def test_whatever_call_is_refused_once_the_task_is_finished_by_running_it_again(lab, state):
+    if state != "begun":
+        lab.task("begun", run=RUN)
+    operations = lab.task(state, run=RUN, check=True)["operations"]
+    for number, method in enumerate(operations):
+        if state != "begun":
+            lab.task("begun", run=RUN)
+        lab.sim.faults.fail(method, nth=operations[: number + 1].count(method), error=LIKELY.get(method, ["INTERNAL_ERROR", "no"]))
+        if method == "VBD.insert":
+            assert lab.task(state, run=RUN)["still_aside"]
+        else:
+            with pytest.raises(XenError, match=r"^Could not "):
+                lab.task(state, run=RUN)
+        lab.task(state, run=RUN)
+        assert state != "begun" or all_aside(lab)
+        lab.task("ended", run=RUN)
+        assert (lab.state(), lab.marks()) == (lab.before, []), method
 
 
 def test_a_run_killed_twice_leaves_no_second_journal(lab):
