@@ -30,8 +30,8 @@ options:
     elements: str
   sync:
     description:
-      - For O(method=repository), when the pool asks its repositories what there is. V(required) if it has not done so yet, V(always) once
-        in every upgrade.
+      - For O(method=repository), when the pool asks its repositories what there is. V(required) if it has not done so yet, V(always)
+        also if it has. An upgrade that is under way (M(domzero.xen.xen_upgrade)) goes on with what was offered when it began.
     type: str
     choices: [never, required, always]
     default: required

@@ -27,7 +27,7 @@ options:
     description:
       - The hosts, by name, uuid or address. Those that need nothing are left alone.
       - With an empty list no host is touched, but what the pool needs once is done. The repositories are asked for updates, or the files
-        with updates are put into the pool.
+        with updates are put into the pool. All hosts that need something are asked whether they can be upgraded, as far as they can tell.
     type: list
     elements: str
     required: true
@@ -132,6 +132,14 @@ hosts:
       description: Why it failed. Only told then.
       type: str
       sample: "Waited 3600 seconds for host 'lab0' to come back; last seen: it is not live"
+vms:
+  description:
+    - VMs that run and are not yet what the updates of their hosts ask for, each with what it needs.
+    - A migration does what V(restart_device_model) asks for, a restart of the VM does V(restart_vm).
+  returned: success, or when a host failed
+  type: dict
+  sample:
+    app0-01: [restart_device_model]
 operations:
   description: The XenAPI calls made for all of them, or in check mode those that would be made.
   returned: success, or when a host failed

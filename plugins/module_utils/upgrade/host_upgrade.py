@@ -12,6 +12,7 @@ from .. import hosts
 from ..client import Session
 from ..errors import ApiError, InvalidChange, XenError
 from ..fields import Table
+from ..host_return import PENDING
 from ..plan import Operation, Plan
 from ..refs import Objects, Record
 from ..resource import Found, Resource, achieve, predict
@@ -80,7 +81,10 @@ def upgrade(session: Session, params: Record, check: bool) -> Result:
     prepared = (predict if check else achieve)(Preparation(session, params))
     if prepared["changed"] and not check:
         objects.forget()
-    _refuse_order(objects, methods.of(params["method"], params, session, objects), refs)
+    method = methods.of(params["method"], params, session, objects)
+    _refuse_order(objects, method, refs)
+    if not refs:
+        _test(session, method, objects)
     rows = _rehearse(session, params, objects, refs)
     if not check:
         rows = _carry_out(session, params, objects, rows)
@@ -132,15 +136,33 @@ def _rehearse(session: Session, params: Record, objects: Objects, refs: t.Sequen
     """What would be done on each. Raises XenError with all that is wrong, before anything is begun."""
     names = {ref: hosts.name_of(objects, ref) for ref in refs}
     rows = at_once(session, names, lambda side, ref: _of_host(side, params, objects, ref, check=True))
-    failed = [row["error"] for row in rows.values() if "error" in row]
-    if len(failed) == 1:
-        raise failed[0]
-    if failed:
-        raise InvalidChange(" ".join(str(error) for error in failed), code=failed[0].code)
+    _raise([row["error"] for row in rows.values() if "error" in row])
     for ref, row in rows.items():
         if why := dead(objects, ref):
             row["warnings"] = [*row["warnings"], f"What is to be done on host {row['name']!r} is seen when it is back: {why}."]
     return rows
+
+
+def _test(session: Session, method: methods.Method, objects: Objects) -> None:
+    """Every host that is due is asked whether it can be upgraded. Raises as _rehearse."""
+    due = {ref: one for ref, one in method.due().items() if one.install} if method.tests else {}
+
+    def test(side: Session, ref: str) -> XenError | None:
+        try:
+            method.test(side, ref, due[ref])
+        except XenError as e:
+            return e
+        return None
+
+    answers = at_once(session, {ref: hosts.name_of(objects, ref) for ref in due}, test)
+    _raise([error for error in answers.values() if error])
+
+
+def _raise(errors: t.Sequence[XenError]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise InvalidChange(" ".join(str(error) for error in errors), code=errors[0].code)
 
 
 def _carry_out(session: Session, params: Record, objects: Objects, rows: dict[str, Result]) -> dict[str, Result]:
@@ -164,6 +186,20 @@ def _carry_out(session: Session, params: Record, objects: Objects, rows: dict[st
     return out
 
 
+def waiting(objects: Objects) -> dict[str, list[str]]:
+    """VMs that run and are not yet what updates of their hosts ask for: name -> what they need. A migration restarts the device model."""
+    out: dict[str, list[str]] = {}
+    for ref, vm in objects.all("VM").items():
+        if vm["is_control_domain"] or vm["power_state"] != "Running":
+            continue
+        words = {word for field in (*PENDING, "pending_guidances_full") for word in vm.get(field, ())}
+        if vm.get("requires_reboot"):
+            words.add("restart_vm")
+        if words:
+            out[objects.label("VM", ref)] = sorted(words)
+    return out
+
+
 def _told(objects: Objects, of_pool: tuple[Result, Result], rows: dict[str, Result]) -> Result:
     """What a task says of it; as a failure where a host failed."""
     warnings = [warning for row in rows.values() for warning in row.pop("warnings", [])]
@@ -171,10 +207,11 @@ def _told(objects: Objects, of_pool: tuple[Result, Result], rows: dict[str, Resu
     diffs = [{**row.pop("diff"), "before_header": row["name"], "after_header": row["name"]} for row in rows.values() if "diff" in row]
     for row in rows.values():
         row.pop("error", None)
-    told = {
+    told: Result = {
         "changed": any(one["changed"] for one in (*of_pool, *rows.values())),
         "hosts": list(rows.values()),
         "operations": [operation for one in (of_pool[0], *rows.values(), of_pool[1]) for operation in one["operations"]],
+        "vms": waiting(objects),
         "diff": diffs,
         **({"warnings": warnings} if warnings else {}),
     }

@@ -25,6 +25,7 @@ class Installer(Method):
     """Due is who runs an older release than the medium has."""
 
     name = "installer"
+    tests = True
     patience = 7200
 
     def __init__(self, options: Record, session: Session, objects: Objects, run: str = ""):
@@ -51,16 +52,16 @@ class Installer(Method):
 
     def _versions(self, ref: str) -> dict[str, str]:
         """Of the medium, as a host sees it."""
-        told = json.loads(self._asked(ref, "getVersion"))
+        told = json.loads(self._asked(self.session, ref, "getVersion"))
         found = {kind: str(told.get(f"{kind}-version", "")) for kind in KINDS}
         if not any(found.values()):
             raise InvalidChange(f"The release of {self.url} is not told.", hint="Is it an installation medium?")
         return found
 
-    def _asked(self, ref: str, function: str) -> str:
+    def _asked(self, session: Session, ref: str, function: str) -> str:
         """Raises InvalidChange for a medium the host cannot use."""
         try:
-            return ask(self.session, ref, PREPARE, function, {"url": self.url})
+            return ask(session, ref, PREPARE, function, {"url": self.url})
         except ApiError as e:
             told = e.params[-1] if e.params else e.message
             label = self.label(ref)
@@ -75,11 +76,11 @@ class Installer(Method):
                 code=e.code, params=e.params,
             ) from e  # fmt: skip
 
-    def install(self, plan: Plan, ref: str, due: Due) -> None:
+    def test(self, session: Session, ref: str, due: Due) -> None:
         """Raises InvalidChange where the medium, or the disk of the host, would not do."""
-        self._asked(ref, "testUrl")
+        self._asked(session, ref, "testUrl")
         try:
-            safe = ask(self.session, ref, PREPARE, "testSafe2Upgrade", {"url": self.url})
+            safe = ask(session, ref, PREPARE, "testSafe2Upgrade", {"url": self.url})
         except ApiError as e:
             if e.code != UNKNOWN:
                 raise
@@ -88,6 +89,9 @@ class Installer(Method):
             raise InvalidChange(
                 f"Host {self.label(ref)!r} cannot be upgraded by the installer: {safe}.", hint="Is its system disk too small?"
             )
+
+    def install(self, plan: Plan, ref: str, due: Due) -> None:
+        self.test(self.session, ref, due)
         args = {"url": self.url}
         plan.add("host.call_plugin", ref, PREPARE, "main", args, what=f"prepare host {self.label(ref)!r} for the installer", slow=True)
 

@@ -45,12 +45,13 @@ class Due:
 
 class Method:
     """name: the option's value; ordered: whether the coordinator must not be behind its members; installs: whether something is done
-    on a host beside its reboot; patience: seconds one host may take.
+    on a host beside its reboot; tests: whether hosts can be asked before; patience: seconds one host may take.
     """
 
     name: t.ClassVar[str] = ""
     ordered: t.ClassVar[bool] = True
     installs: t.ClassVar[bool] = True
+    tests: t.ClassVar[bool] = False
     patience: t.ClassVar[int] = 3600
 
     def __init__(self, options: Record, session: Session, objects: Objects, run: str = ""):
@@ -90,6 +91,9 @@ class Method:
 
     def tidy(self, plan: Plan, done: t.Collection[str]) -> None:
         """What is not needed any more once the hosts done are finished."""
+
+    def test(self, session: Session, ref: str, due: Due) -> None:
+        """The host is asked whether it can be done. Nothing is changed. Raises InvalidChange."""
 
     def install(self, plan: Plan, ref: str, due: Due) -> None:
         """What is to be done on the host before its reboot or restart."""

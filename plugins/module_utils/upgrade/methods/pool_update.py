@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ... import hosts, tasks
+from ...client import Session
 from ...errors import ApiError, InvalidChange
 from ...host_return import wants_reboot
 from ...plan import Operation, Plan
@@ -23,6 +24,7 @@ MISSING = "UPDATE_PRECHECK_FAILED_PREREQUISITE_MISSING"  # of update, the uuid i
 
 class PoolUpdate(Method):
     name = "pool_update"
+    tests = True
 
     def _wanted(self) -> list[Wanted]:
         return [wanted(self.objects, text) for text in self.options.get("updates") or ()]
@@ -71,22 +73,28 @@ class PoolUpdate(Method):
         return Due(f"it lacks {', '.join(names)}", reboot, reboot, packages=names, restart=restart)
 
     # one host ---------------------------------------------------------------------
-    def install(self, plan: Plan, ref: str, due: Due) -> None:
+    def _lacks(self, ref: str) -> list[Wanted]:
+        return [one for one in self._wanted() if self._lacking(one, [ref])]
+
+    def test(self, session: Session, ref: str, due: Due) -> None:
         """Raises InvalidChange for an update the host does not take."""
-        lacks = [one for one in self._wanted() if self._lacking(one, [ref])]
+        lacks = self._lacks(ref)
         for place, one in enumerate(lacks):
             if one.ready:
-                self._try(one, ref, {before.uuid for before in lacks[:place]})
+                self._try(session, one, ref, {before.uuid for before in lacks[:place]})
+
+    def install(self, plan: Plan, ref: str, due: Due) -> None:
+        self.test(self.session, ref, due)
         if due.restart:
             self.note_restart(plan, ref)
-        for one in lacks:
+        for one in self._lacks(ref):
             what = f"apply update {one.label!r} to host {self.label(ref)!r}"
             plan.add("pool_update.apply", one.ref or one.uuid, ref, what=what, slow=True)
 
-    def _try(self, one: Wanted, ref: str, before: t.Collection[str]) -> None:
+    def _try(self, session: Session, one: Wanted, ref: str, before: t.Collection[str]) -> None:
         """The host says whether it takes it. What it lacks may be applied just before."""
         try:
-            self.session.call("pool_update.precheck", one.ref, ref)
+            session.call("pool_update.precheck", one.ref, ref)
         except ApiError as e:
             if e.code == MISSING and e.params[-1] in before:
                 return

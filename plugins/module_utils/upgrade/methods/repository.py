@@ -18,7 +18,7 @@ from ...host_return import PENDING
 from ...http_transfer import Broken, Getting, opened
 from ...plan import Plan
 from ...refs import Record
-from .method import NEVER, Due, Method, epoch
+from .method import NEVER, Due, Method
 
 REBOOT_WORD, EVACUATE_WORD, RESTART_WORD = "RebootHost", "EvacuateHost", "RestartToolstack"  # of updateinfo
 REBOOTS, RESTARTS = "reboot_host", "restart_toolstack"  # pending guidances; the first begins several
@@ -33,17 +33,14 @@ class Repository(Method):
     # once for the pool ------------------------------------------------------------
     def prepare(self, plan: Plan) -> None:
         """Raises InvalidChange where no repository is enabled."""
-        ref, pool = hosts.pool_of(self.objects)
-        if self._enabled() and self._is_to_be_synced(pool):
+        ref, _pool = hosts.pool_of(self.objects)
+        if self._enabled() and self._is_to_be_synced():
             plan.add("pool.sync_updates", ref, False, "", "", what="ask the repositories for updates", slow=True)
 
-    def _is_to_be_synced(self, pool: Record) -> bool:
-        sync, since = self.options.get("sync") or "required", self.since()
-        if sync == "never":
-            return False
-        if sync == "always" and not (since and epoch(str(pool["last_update_sync"])) > epoch(since)):
-            return True
-        return not self._synced()
+    def _is_to_be_synced(self) -> bool:
+        """An upgrade that is under way goes on with what was offered when it began: all hosts are to get the same."""
+        sync = self.options.get("sync") or "required"
+        return sync != "never" and (not self._synced() or (sync == "always" and not self.upgrade()))
 
     def _enabled(self) -> list[Record]:
         """Raises InvalidChange."""

@@ -84,8 +84,10 @@ def test_each_host_is_asked_before_anything_is_applied(site: Lab, run: Run, tmp_
     more = {"uuid": "1e9b2c1a-7f60-4c7e-9f0a-2b7c1d3e4f50", "requires": [missing], "guidance": ["restartXAPI"]}
     path = _file(site, tmp_path, "second", **more)
     mark = site.sim.mark()
-    with pytest.raises(InvalidChange, match=r"Host 'lab0' does not take update 'second': .*PREREQUISITE_MISSING"):
-        run("xen_host_upgrade", hosts=["lab0"], method="pool_update", updates=[path])
+    for hosts in (["lab0"], []):
+        with pytest.raises(InvalidChange, match=r"Host 'lab0' does not take update 'second': .*PREREQUISITE_MISSING") as told:
+            run("xen_host_upgrade", hosts=hosts, method="pool_update", updates=[path])
+    assert all(f"Host {host!r} does not take" in str(told.value) for host in HOSTS)
     assert "pool_update.apply" not in [call["method"] for call in site.sim.calls(mark)]
 
 

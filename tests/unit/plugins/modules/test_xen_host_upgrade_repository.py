@@ -41,8 +41,8 @@ def test_the_pool_asks_its_repositories_once(site: Lab, run: Run) -> None:
     assert run("xen_host_upgrade", check=True, hosts=[], **REPOSITORY)["operations"] == ["pool.sync_updates"]
     assert run("xen_host_upgrade", hosts=[], **REPOSITORY)["operations"] == ["pool.sync_updates"]
     assert run("xen_host_upgrade", hosts=[], **REPOSITORY)["operations"] == []
-    site.journal()
     assert run("xen_host_upgrade", hosts=[], sync="always", **REPOSITORY)["operations"] == ["pool.sync_updates"]
+    site.journal()
     assert run("xen_host_upgrade", hosts=[], sync="always", **REPOSITORY)["operations"] == []
 
 
@@ -115,3 +115,14 @@ def test_without_a_reboot_a_host_stays_in_maintenance(site: Lab, run: Run) -> No
     assert "stays in maintenance until it is rebooted" in done["warnings"][0]
     assert run("xen_host_upgrade", hosts=["lab0"], reboot="never", **REPOSITORY)["changed"] is False
     assert run("xen_host_upgrade", hosts=["lab0"], **REPOSITORY)["operations"] == ["host.reboot", "host.enable"]
+
+
+def test_what_updates_ask_of_vms_is_told(site: Lab, run: Run) -> None:
+    asks = Update("V", guidance={"mandatory": [], "recommended": ["RestartDeviceModel"], "full": ["RestartVM"]})
+    site.world.updates.channels.append(Channel("https://repo.example.com/vms", [asks]))
+    _enable(site, "https://repo.example.com/vms")
+    run("xen_host_upgrade", hosts=["lab0"], **REPOSITORY)
+    done = run("xen_host_upgrade", hosts=["lab1"], **REPOSITORY)
+    assert row(done, "lab1")["operations"] == ["host.apply_updates"]
+    assert done["vms"]["app1-01"] == ["restart_device_model", "restart_vm"]
+    assert site.record("lab1")["enabled"]
