@@ -167,7 +167,7 @@ failed_actions:
       uuid: 5b2c2d0f-5f4e-4b6e-8f0a-1d3c5e7f9a0b
       action: migrate
       error_code: VM_MIGRATE_FAILED
-      msg: "VM.pool_migrate was refused: VM_MIGRATE_FAILED."
+      msg: "Could not move VM 'db1' from host 'xcp01' to host 'xcp00': VM.pool_migrate was refused: VM_MIGRATE_FAILED."
 minutes:
   description: How long it took; 0 in check mode.
   returned: always

@@ -116,7 +116,7 @@ def add(plan: Plan, moves: Moves) -> None:
     batch = _Batch(moves)
     for told in moves.told:
         for one in told.planned:
-            plan.steps.append(Operation(one.method, one.params, what=one.what, run=batch))
+            plan.steps.append(Operation(one.method, one.params, run=batch))  # what fails is told in its own words
 
 
 class _Batch:

@@ -181,15 +181,16 @@ class Moves:
 
     def _call(self, operation: Operation, told: Told, label: str) -> Course:
         told.operations.append(operation.method)
-        if not operation.slow:
-            self.session.call(operation.method, *operation.params)
-            return
         try:
-            yield from made(self.session, operation, operation.params, time.monotonic() + operation.timeout, label)
-        except (ApiError, Timeout):
+            if operation.slow:
+                yield from made(self.session, operation, operation.params, time.monotonic() + operation.timeout, label)
+            else:
+                self.session.call(operation.method, *operation.params)
+        except (ApiError, Timeout) as e:
             if not operation.instead:
+                e.message = f"Could not {operation.what}: {self.objects.readable(e.message)}"
                 raise
-            harder = Operation(operation.instead, operation.params, slow=True, timeout=self.rules.wait_timeout)
+            harder = Operation(operation.instead, operation.params, operation.what, slow=True, timeout=self.rules.wait_timeout)
             yield from self._call(harder, told, label)
 
     def _again(self, wish: Wish, error: ApiError) -> bool:

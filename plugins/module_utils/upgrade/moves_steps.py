@@ -104,6 +104,8 @@ class Steps:
         if not found.surprise:
             {MIGRATE: self._migrate, SHUTDOWN: self._stop, SUSPEND: self._stop}.get(wish.action, self._start)(found, wish, vm)
         if found.reason:
+            what = next(operation.what for operation in found.plan.operations if operation.slow)
+            found.reason = found.reason._replace(text=f"Could not {what}: {found.reason.text}")
             found.plan = Plan({}, {})
         return found
 

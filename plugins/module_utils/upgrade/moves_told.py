@@ -121,4 +121,4 @@ def where(objects: Objects, state: str, host: str) -> str:
 
 def sentence(told: t.Mapping[str, t.Any]) -> str:
     """What failed, for the message of a failed task."""
-    return " ".join(f"{row['vm']}: {row['msg']}" for row in told["failed_actions"])
+    return " ".join(row["msg"] for row in told["failed_actions"])

@@ -258,7 +258,7 @@ def test_what_cannot_move_is_told_before_anything_else_is_done(special: Pool, ru
         "special-pci": "VM_HAS_PCI_ATTACHED",
         "web0": "OPERATION_BLOCKED",
     }
-    assert "web0: VM 'web0' has pool_migrate blocked (backup)." in told["msg"]
+    assert "Could not move VM 'web0' from host 'lab0' to host 'lab1': VM 'web0' has pool_migrate blocked (backup)." in told["msg"]
     done = run("xen_vm_moves", actions=actions, strict=False)
     assert done["failed_actions"] == told["failed_actions"]
     assert "failed" not in done
@@ -325,6 +325,9 @@ def test_a_migration_that_fails_is_told_and_the_others_go_on(lab: Pool, run: Run
     done = run("xen_vm_moves", actions=actions)
     assert done["failed"] is True
     assert [(row["vm"], row["error_code"]) for row in done["failed_actions"]] == [("web0", "VM_MIGRATE_FAILED")]
+    assert done["msg"].startswith(
+        "Could not move VM 'web0' from host 'lab0' to host 'lab1': VM.pool_migrate was refused: VM_MIGRATE_FAILED"
+    )
     assert [lab.at(vm) for vm in ("app0-01", "web0", "app0-02")] == ["lab1", "lab0", "lab1"]
     done = run("xen_vm_moves", actions=actions)
     assert [row["vm"] for row in done["moved"]] == ["web0"]
