@@ -56,15 +56,17 @@ def everywhere(objects: Objects) -> set[str]:
 
 def told(objects: Objects, found: t.Iterable[Disc]) -> list[dict[str, str]]:
     """For people: the VM and its disc, whether it is in the drive or aside."""
-    return [{"vm": disc.vm["name_label"], "disc": _title(objects, disc)} for disc in found]
+    known = _by_uuid(objects)
+    return [{"vm": disc.vm["name_label"], "disc": _title(objects, disc, known)} for disc in found]
 
 
-def _vdi(objects: Objects, uuid: str) -> str:
-    return next(iter(objects.named("VDI", uuid, lambda vdi: bool(vdi["uuid"] == uuid))), NULL)
+def _by_uuid(objects: Objects) -> dict[str, str]:
+    """References of disks."""
+    return {vdi["uuid"]: ref for ref, vdi in objects.all("VDI").items()}
 
 
-def _title(objects: Objects, disc: Disc) -> str:
-    ref = disc.vbd["VDI"] if not disc.vbd["empty"] else _vdi(objects, marks.disc(disc.vbd))
+def _title(objects: Objects, disc: Disc, known: t.Mapping[str, str]) -> str:
+    ref = disc.vbd["VDI"] if not disc.vbd["empty"] else known.get(marks.disc(disc.vbd), NULL)
     record = objects.all("VDI").get(ref)
     return str(record["name_label"] or record["uuid"]) if record else marks.disc(disc.vbd)
 
@@ -86,16 +88,16 @@ def plan_out(plan: Plan, objects: Objects) -> list[Disc]:
 
 def plan_back(plan: Plan, objects: Objects) -> tuple[list[Disc], list[str]]:
     """What was ejected is inserted again, then the note goes; those that stay out, and why, each in a sentence."""
-    kept, why = [], []
+    kept, why, known = [], [], _by_uuid(objects)
     for disc in drives(objects):
         uuid = marks.disc(disc.vbd)
         if not uuid:
             continue
-        if disc.vbd["empty"] and (obstacle := _obstacle(objects, disc, uuid)):
+        vdi = known.get(uuid, NULL)
+        if disc.vbd["empty"] and (obstacle := _obstacle(objects, disc, vdi)):
             kept.append(disc)
             why.append(obstacle)
             continue
-        vdi = _vdi(objects, uuid)
         if disc.vbd["empty"] and vdi != NULL:
             plan.add("VBD.insert", disc.ref, vdi, what=f"insert the disc of {name(disc.vm)} again")
         elif disc.vbd["empty"]:
@@ -104,9 +106,9 @@ def plan_back(plan: Plan, objects: Objects) -> tuple[list[Disc], list[str]]:
     return kept, why
 
 
-def _obstacle(objects: Objects, disc: Disc, uuid: str) -> str:
+def _obstacle(objects: Objects, disc: Disc, ref: str) -> str:
     """Why a disc cannot be inserted now; "" if it can, or is not there any more."""
-    vdi = objects.all("VDI").get(_vdi(objects, uuid))
+    vdi = objects.all("VDI").get(ref)
     if vdi is None:
         return ""
     stays = f"The disc {vdi['name_label']!r} of {name(disc.vm)} stays out of its drive"
