@@ -262,20 +262,20 @@ host:
     uuid: 52e2f9fe-8aca-4e7e-9b80-b8d8eb2ce90d
 moved:
   description: VMs that were moved away from the host or back to it, or that made way, or are to be. C(memory) is in bytes.
-  returned: with O(bring_back), or when O(evacuate) finds VMs there
+  returned: with bring_back, or when evacuate finds VMs there
   type: list
   elements: dict
   sample:
     - {vm: web1, uuid: 7d7a42bb-ba1a-4d68-9b9c-b8a2c2d5b17c, from: xcp01, to: xcp00, memory: 4305453056}
 stopped:
   description: VMs that were stopped since they could not move.
-  returned: when O(evacuate) finds VMs there
+  returned: when evacuate finds VMs there
   type: list
   elements: dict
   sample: []
 started:
   description: VMs that were started again.
-  returned: with O(bring_back)
+  returned: with bring_back
   type: list
   elements: dict
   sample: []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Courses:
 
     def begin(self, number: int, course: Course) -> bool:
         """Run it up to its first wait; whether it has ended."""
-        return self._advance(number, course, lambda: next(course))
+        return self._advance(number, course, functools.partial(next, course))
 
     def proceed(self) -> list[int]:
         """Wait until something happens; the numbers of the courses that have ended."""
@@ -92,7 +93,7 @@ class Courses:
 
     def _throw(self, number: int, error: t.Callable[[For], XenError]) -> bool:
         course, wait = self._going[number]
-        return self._advance(number, course, lambda: course.throw(error(wait)))
+        return self._advance(number, course, functools.partial(course.throw, error(wait)))
 
     def _events(self) -> list[t.Any]:
         nearest = min(wait.until for _course, wait in self._going.values())
@@ -113,7 +114,7 @@ class Courses:
             course, wait = self._going[number]
             if self.session.watch and wait.cls == "task":
                 self.session.watch(wait.what, float(record["progress"]))
-            if wait.come(record) and self._advance(number, course, lambda: course.send(record)):  # noqa: B023 -- called at once
+            if wait.come(record) and self._advance(number, course, functools.partial(course.send, record)):
                 out.append(number)
         return out
 

@@ -78,6 +78,19 @@ def test_vms_move_and_their_home_is_remembered(lab: Pool, converges: Run) -> Non
     }
 
 
+@pytest.mark.parametrize("kind", ["repository", "pool_update", "installer"])
+def test_other_releases_do_the_same(simulator: t.Any, session_to: t.Any, converges: Run, kind: str) -> None:
+    lab = start(simulator, session_to, kind=kind)
+    actions = [
+        *to("lab1", "web0"),
+        *end("shutdown", "special-toolless"),
+        *end("suspend", "special-local"),
+        *begin("resume", "lab3", "asleep"),
+    ]
+    assert len(converges("xen_vm_moves", actions=actions, remember_home=True)["operations"]) == 7
+    assert [lab.at(vm) for vm in ("web0", "special-toolless", "special-local", "asleep")] == ["lab1", "Halted", "Suspended", "lab3"]
+
+
 def test_a_vm_that_comes_home_has_no_home_to_remember(lab: Pool, converges: Run, run: Run) -> None:
     run("xen_vm_moves", actions=to("lab1", "web0"), remember_home=True)
     run("xen_vm_moves", actions=to("lab2", "web0"), remember_home=True)
