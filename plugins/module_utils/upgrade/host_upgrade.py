@@ -10,7 +10,7 @@ import typing as t
 
 from .. import hosts
 from ..client import Session
-from ..errors import ApiError, InvalidChange, XenError
+from ..errors import ApiError, InvalidChange, Timeout, XenError
 from ..fields import Table
 from ..host_return import PENDING
 from ..plan import Operation, Plan
@@ -18,7 +18,6 @@ from ..refs import Objects, Record
 from ..resource import Found, Resource, achieve, predict
 from . import journal, methods
 from .at_once import at_once
-from .host_upgrade_back import dead
 from .host_upgrade_one import HostUpgrade
 
 Result = dict[str, t.Any]
@@ -120,6 +119,8 @@ def _of_host(session: Session, params: Record, objects: Objects, ref: str, *, ch
         row |= {"why": done["diff"]["before"]["due"], "packages": done["diff"]["before"]["packages"]}
         row["left"] = done["diff"]["after"]["due"]
     except XenError as e:
+        if isinstance(e, Timeout):
+            e.hint = e.hint or "When it is back run the task again: it goes on from there."
         row |= {"failed": True, "msg": str(e), "error_code": e.code, "error": e, "changed": bool(e.done), "operations": e.done}
     reboots = row["operations"] if one is None or check else [*row["operations"], *one.done]
     row["rebooted"], row["restarted"] = "host.reboot" in reboots, "host.restart_agent" in reboots
@@ -137,9 +138,6 @@ def _rehearse(session: Session, params: Record, objects: Objects, refs: t.Sequen
     names = {ref: hosts.name_of(objects, ref) for ref in refs}
     rows = at_once(session, names, lambda side, ref: _of_host(side, params, objects, ref, check=True))
     _raise([row["error"] for row in rows.values() if "error" in row])
-    for ref, row in rows.items():
-        if why := dead(objects, ref):
-            row["warnings"] = [*row["warnings"], f"What is to be done on host {row['name']!r} is seen when it is back: {why}."]
     return rows
 
 

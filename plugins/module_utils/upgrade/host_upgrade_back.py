@@ -8,20 +8,28 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .. import hosts
+from .. import hosts, tasks
 from ..client import Session
-from ..errors import XenError
+from ..errors import ApiError, XenError
 from ..host_return import Leaving, returned, unplugged
 from ..refs import Objects
 
 GRACE = 120.0  # seconds a host has to attach its storage, before it is helped
 
 
-def dead(objects: Objects, ref: str) -> str:
-    """What is missing until a host can be looked at; "" for nothing."""
+def away(session: Session, objects: Objects, ref: str) -> str:
+    """What is missing until a host can be looked at; "" for nothing. One that left without a word counts as live for some minutes."""
     if not hosts.is_live(objects, ref):
         return "it is not live"
-    return "its start-up is not over" if hosts.is_starting(objects, ref) else ""
+    if hosts.is_starting(objects, ref):
+        return "its start-up is not over"
+    try:
+        session.call("host.get_servertime", ref)
+    except ApiError as e:
+        if e.code not in tasks.NOT_YET:
+            raise
+        return "it does not answer"
+    return ""
 
 
 def missing_storage(objects: Objects, ref: str) -> dict[str, str]:

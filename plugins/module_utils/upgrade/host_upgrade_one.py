@@ -21,7 +21,7 @@ from ..plan import Operation, Plan
 from ..refs import Objects, Record
 from ..resource import Found, Resource
 from . import journal, methods
-from .host_upgrade_back import Back, dead, missing_storage
+from .host_upgrade_back import Back, away, missing_storage
 from .methods import Due
 
 STARTS = {"host.reboot": BOOT, "host.restart_agent": AGENT}
@@ -42,6 +42,7 @@ class HostUpgrade(Resource):
         self.due: Due | None = None
         self.then: Leaving | None = None  # what it was before its last start
         self.back = Back(session)
+        self.away = ""  # why it cannot be looked at
         self._starts_left = 0  # of the plan that is carried out
         self.done: list[str] = []  # starts that were asked for
         self._end = time.monotonic() + self.timeout
@@ -57,18 +58,18 @@ class HostUpgrade(Resource):
     def find(self) -> Found:
         """Raises NotFound, Timeout for one that does not come back."""
         ref = self.objects.resolve("host", self.params["uuid"])
-        if dead(self.objects, ref) and self.params.get("patient"):
+        self.away = away(self.session, self.objects, ref)
+        if self.away and self.params.get("patient"):
             label = hosts.name_of(self.objects, ref)
-            tasks.wait_until(f"host {label!r} to come back", self._is_up, timeout=self.left())
+            tasks.wait_until(
+                f"host {label!r} to come back", lambda: away(self.session, Objects(self.session), ref) or True, timeout=self.left()
+            )
             self.objects.forget()
+            self.away = ""
         return Found(ref, self.objects.get("host", ref))
 
-    def _is_up(self) -> object:
-        fresh = Objects(self.session)
-        return dead(fresh, fresh.resolve("host", self.params["uuid"])) or True
-
     def observe(self, found: Found) -> dict[str, t.Any]:
-        self.due = due = self.method.due([found.ref]).get(found.ref)
+        self.due = due = None if self.away else self.method.due([found.ref]).get(found.ref)
         return {"due": due.why if due else "", "packages": due.packages if due else [], "enabled": found.record["enabled"]}
 
     # planning ---------------------------------------------------------------------
@@ -76,8 +77,10 @@ class HostUpgrade(Resource):
         found = t.cast(Found, found)
         before = self.observe(found)
         plan = Plan(before, {"due": "", "packages": [], "enabled": not self._stays_disabled(found)})
-        if dead(self.objects, found.ref):
-            plan.after = before  # only a look ahead comes here: what it needs is seen when it is back
+        if self.away:  # only a look ahead comes here
+            label = hosts.name_of(self.objects, found.ref)
+            plan.after = before
+            plan.warnings.append(f"What is to be done on host {label!r} is seen when it is back: {self.away}.")
             return plan
         self._starts_left, label = 0, hosts.name_of(self.objects, found.ref)
         if self.due:

@@ -85,7 +85,7 @@ class Installer(Method):
             if e.code != UNKNOWN:
                 raise
             safe = "true"
-        if safe != "true":
+        if safe.lower() != "true":
             raise InvalidChange(
                 f"Host {self.label(ref)!r} cannot be upgraded by the installer: {safe}.", hint="Is its system disk too small?"
             )
@@ -96,7 +96,7 @@ class Installer(Method):
         plan.add("host.call_plugin", ref, PREPARE, "main", args, what=f"prepare host {self.label(ref)!r} for the installer", slow=True)
 
     def answered(self, operation: Operation, answer: t.Any) -> None:
-        if operation.method == "host.call_plugin" and str(answer) != "true":
+        if operation.method == "host.call_plugin" and str(answer).lower() != "true":
             raise XenError(f"The host could not be prepared for the installer: {answer}.")
 
     def check(self, ref: str, due: Due) -> object:

@@ -14,6 +14,7 @@ from ...errors import ApiError, OutcomeUnknown, Timeout
 BUSY = ("is busy", "already in progress")  # what updater.py says while somebody else has it at work
 PATIENCE = 1800.0  # seconds until it has done that
 ATTEMPTS = 3
+ANSWER = 600.0  # seconds one answer may take: yum reads all repositories
 
 
 def is_busy(error: ApiError) -> bool:
@@ -28,7 +29,7 @@ def ask(session: Session, host: str, plugin: str, function: str, args: t.Mapping
     end, lost = time.monotonic() + patience, 0
     while True:
         try:
-            return str(session.call("host.call_plugin", host, plugin, function, dict(args)))
+            return str(session.call("host.call_plugin", host, plugin, function, dict(args), timeout=ANSWER))
         except OutcomeUnknown:
             lost += 1
             if lost == ATTEMPTS:

@@ -19,6 +19,7 @@ from .method import Due, Method
 from .update_files import Wanted, put, wanted
 
 REBOOTS, RESTARTS = "restartHost", "restartXAPI"  # after_apply_guidance
+PRECHECK = 600.0  # seconds the host may take to try one
 MISSING = "UPDATE_PRECHECK_FAILED_PREREQUISITE_MISSING"  # of update, the uuid it lacks
 
 
@@ -94,7 +95,7 @@ class PoolUpdate(Method):
     def _try(self, session: Session, one: Wanted, ref: str, before: t.Collection[str]) -> None:
         """The host says whether it takes it. What it lacks may be applied just before."""
         try:
-            session.call("pool_update.precheck", one.ref, ref)
+            session.call("pool_update.precheck", one.ref, ref, timeout=PRECHECK)
         except ApiError as e:
             if e.code == MISSING and e.params[-1] in before:
                 return

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -46,18 +47,48 @@ def test_a_host_that_stays_away_is_named_and_the_next_task_goes_on_when_it_is_ba
     assert predicted["operations"] == []
     assert "What is to be done on host 'lab1' is seen when it is back" in predicted["warnings"][0]
     site.sim.faults.clear()
-
-    def help_it() -> None:
-        time.sleep(0.5)
-        site.session.call("host.power_on", site.ref("lab1"))
-
-    helper = threading.Thread(target=help_it)
-    helper.start()
-    again = run("xen_host_upgrade", hosts=["lab1"], **PACKAGES)
-    helper.join()
+    with _power_on(site, "lab1"):
+        again = run("xen_host_upgrade", hosts=["lab1"], **PACKAGES)
     assert set(again["operations"]) <= {"host.enable"}
     assert site.record("lab1")["enabled"]
     assert site.version("lab1") == "4.17.5-15"
+
+
+def test_a_host_that_left_without_a_word_is_waited_for(site: Lab, run: Run) -> None:
+    run("xen_host_upgrade", hosts=["lab0"], **PACKAGES)
+    site.sim.faults.keep_down("lab1")
+    run("xen_host_upgrade", hosts=["lab1"], wait_timeout=1, **PACKAGES)
+    site.db.set("host_metrics", site.record("lab1")["metrics"], live=True)
+    predicted = run("xen_host_upgrade", check=True, hosts=["lab1"], **PACKAGES)
+    assert "is seen when it is back: it does not answer" in predicted["warnings"][0]
+    site.sim.faults.clear()
+    with _power_on(site, "lab1"):
+        again = run("xen_host_upgrade", hosts=["lab1"], **PACKAGES)
+    assert set(again["operations"]) <= {"host.enable"}
+    assert (site.record("lab1")["enabled"], site.version("lab1")) == (True, "4.17.5-15")
+
+
+def test_a_clock_that_runs(site: Lab, run: Run) -> None:
+    """The coordinator is away for a second, in which nobody answers."""
+    site.world.set_speed(300)
+    done = run("xen_host_upgrade", hosts=["lab0", "lab1"], **PACKAGES)
+    assert [one["rebooted"] for one in done["hosts"]] == [True, True]
+    assert {site.version(host) for host in ("lab0", "lab1")} == {"4.17.5-15"}
+
+
+@contextlib.contextmanager
+def _power_on(site: Lab, host: str) -> t.Iterator[None]:
+    """Somebody does, while a task waits."""
+
+    def later() -> None:
+        time.sleep(0.5)
+        site.db.set("host_metrics", site.record(host)["metrics"], live=False)
+        site.session.call("host.power_on", site.ref(host))
+
+    helper = threading.Thread(target=later)
+    helper.start()
+    yield
+    helper.join()
 
 
 def test_storage_that_did_not_come_with_a_host_is_attached(site: Lab, run: Run) -> None:
