@@ -110,9 +110,15 @@ def _srs(objects: Objects, uuids: t.Sequence[str], disabled: t.Collection[str]) 
     heartbeat.refuse(objects, found)
     if disabled:
         raise InvalidChange(f"Hosts are disabled: {', '.join(disabled)}.", hint="Enable them (xen_host), then end the upgrade again.")
-    if older := mixed(objects):
-        raise InvalidChange(f"Hosts are of an older version than others: {', '.join(older)}.", hint="Upgrade them, too.")
+    if older := of_older_release(objects):
+        raise InvalidChange(f"Hosts are of an older release than others: {', '.join(older)}.", hint="Upgrade them, too.")
     return found
+
+
+def of_older_release(objects: Objects) -> list[str]:
+    """Names of the hosts that make xapi take the pool for half upgraded (xen-api: helpers.ml): updates of a release do not."""
+    releases = {ref: capacity.versions(host)[0] for ref, host in objects.all("host").items()}
+    return sorted(hosts.name_of(objects, ref) for ref, release in releases.items() if release < max(releases.values()))
 
 
 def mixed(objects: Objects) -> list[str]:

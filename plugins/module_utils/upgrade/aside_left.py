@@ -8,9 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from .. import hosts
-from ..refs import Objects
+from ..plan import Plan
+from ..reasons import name
+from ..refs import Objects, Record
 from ..vms import guests
 from . import marks
+
+DOWN = ("Halted", "Suspended")
 
 
 def disabled(objects: Objects) -> list[str]:
@@ -31,14 +35,15 @@ def by_uuid(objects: Objects) -> dict[str, str]:
 
 def away(objects: Objects) -> dict[str, str]:
     """VMs that are to be brought home, and the host that is it; one that is there already is left out."""
-    known, rows = by_uuid(objects), objects.all("host")
-    found = {}
-    for vm in guests(objects).values():
-        home = marks.home(vm)
-        there = rows[vm["resident_on"]]["uuid"] if vm["resident_on"] in rows else ""
-        if home and home != there:
-            found[str(vm["name_label"])] = known.get(home, home)
+    known = by_uuid(objects)
+    found = {str(vm["name_label"]): known.get(marks.home(vm), marks.home(vm)) for vm in guests(objects).values() if is_away(objects, vm)}
     return dict(sorted(found.items()))
+
+
+def is_away(objects: Objects, vm: Record) -> bool:
+    """Whether it is to be brought home, and is not there."""
+    host = objects.all("host").get(vm["resident_on"])
+    return marks.home(vm) not in ("", host["uuid"] if host else "")
 
 
 def stopped(objects: Objects) -> dict[str, dict[str, str]]:
@@ -47,7 +52,7 @@ def stopped(objects: Objects) -> dict[str, dict[str, str]]:
     found = {}
     for vm in guests(objects).values():
         mark = marks.stopped(vm)
-        if mark and vm["power_state"] in ("Halted", "Suspended"):
+        if mark and vm["power_state"] in DOWN:
             found[str(vm["name_label"])] = {"how": mark.how, "host": known.get(mark.host, mark.host)}
     return dict(sorted(found.items()))
 
@@ -58,3 +63,13 @@ def undone(objects: Objects) -> list[str]:
     down = [f"Host {host!r} is down." for host in hosts.down(objects)]
     stops = [f"VM {vm!r} was stopped ({mark['how']}) on host {mark['host']!r}." for vm, mark in stopped(objects).items()]
     return [*down, *homes, *stops]
+
+
+def plan_forget(plan: Plan, objects: Objects, *, homes: bool) -> None:
+    """Marks of VMs that run again or are at home; homes: of those that did not get there, too."""
+    for ref, vm in guests(objects).items():
+        label = name(vm)
+        if homes or not is_away(objects, vm):
+            marks.take_off(plan, "VM", ref, vm, marks.HOME, label=label)
+        if vm["power_state"] not in DOWN:
+            marks.take_off(plan, "VM", ref, vm, marks.STOPPED, label=label)

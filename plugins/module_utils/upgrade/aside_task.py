@@ -208,6 +208,7 @@ class Upgrade(Resource):
         else:
             for ref, host in self.objects.all("host").items():
                 marks.take_off(plan, "host", ref, host, marks.UPGRADED, label=f"host {hosts.name_of(self.objects, ref)!r}")
+            aside_left.plan_forget(plan, self.objects, homes=self.params["state"] == ENDED)
             journal.plan_removal(plan, found.ref, record)
             plan.after.update(begun=False, phase="", method="")
         return left
