@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .. import capacity, host_return, hosts
+from ..errors import ApiError
 from ..formats.sizes import readable_size
 from ..refs import Record
 from ..vms import guests
@@ -52,24 +53,31 @@ def storage(look: Look) -> Findings:
 
 
 def space(look: Look) -> Findings:
-    """Room for update files, for VMs that are suspended, and for what guests write meanwhile."""
-    rows, sr = look.objects.all("SR"), look.pool["default_SR"]
+    """Room for update files, and for what guests write meanwhile."""
     if look.options.get("method") == "pool_update":
-        need = UPLOADS + sum(int(update["installation_size"]) for update in look.objects.all("pool_update").values())
-        if sr not in rows:
-            yield Finding(True, "The pool has no default SR, where update files go.", "Set one (xen_pool with default_sr).")
-        elif _free(rows[sr]) < need:
-            yield Finding(
-                True,
-                f"SR {rows[sr]['name_label']!r}, where update files go, has {readable_size(_free(rows[sr]))} free of the "
-                f"{readable_size(need)} they may need.",
-                "Make room there, or set another default_sr (xen_pool).",
-            )
-    used = {vdi["SR"] for vdi in look.objects.all("VDI").values()}
+        yield from _update_files(look)
+    rows, used = look.objects.all("SR"), {vdi["SR"] for vdi in look.objects.all("VDI").values()}
     full = [row for ref, row in rows.items() if ref in used and row["content_type"] != "iso" and _is_full(row)]
     if full:
         named = listed(row["name_label"] for row in full)
         yield Finding(False, f"SR {named} is nearly full.", "Make room: guests that write meanwhile would be paused or fail.")
+
+
+def _update_files(look: Look) -> Findings:
+    rows, sr = look.objects.all("SR"), look.pool["default_SR"]
+    try:
+        need = UPLOADS + sum(int(update["installation_size"]) for update in look.objects.all("pool_update").values())
+    except ApiError as e:
+        if e.code != "MESSAGE_METHOD_UNKNOWN":
+            raise
+        yield Finding(True, "This release does not know update files of the kind pool_update.", "Choose another method.")
+        return
+    if sr not in rows:
+        yield Finding(True, "The pool has no default SR, where update files go.", "Set one (xen_pool with default_sr).")
+    elif _free(rows[sr]) < need:
+        has = f"has {readable_size(_free(rows[sr]))} free of the {readable_size(need)} they may need."
+        remedy = "Make room there, or set another default_sr (xen_pool)."
+        yield Finding(True, f"SR {rows[sr]['name_label']!r}, where update files go, {has}", remedy)
 
 
 def _free(sr: Record) -> int:

@@ -169,6 +169,13 @@ def test_update_files_need_room_in_the_default_sr(lab):
     assert "The pool has no default SR" in problem(lab, method="pool_update")
 
 
+def test_an_old_release_is_looked_at_too(simulator, run):
+    simulator(2, release="xenserver-6.5")
+    assert run("xen_upgrade_preflight", method="reboot")["problems"] == []
+    (told,) = run("xen_upgrade_preflight", method="pool_update")["problems"]
+    assert told == "This release does not know update files of the kind pool_update. Choose another method."
+
+
 def test_suspending_needs_room_too(full):
     options = {"unmovable": "suspend"}
     full.call("pool.set_suspend_image_SR", full.ref, full.named("SR", "vms"))
