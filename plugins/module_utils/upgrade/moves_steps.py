@@ -144,7 +144,7 @@ class Steps:
         objects, host, network = self.objects, wish.host, self.rules.network
         yield from (reason for reason in movable.stays(objects, wish.vm) if reason.code != BUSY)
         yield from self._refuses(host, vm)
-        yield from movable.lacks(objects, wish.vm, host, ejects=self.rules.eject)
+        yield from (reason for reason in movable.lacks(objects, wish.vm, host, ejects=self.rules.eject) if self._counts(reason, host))
         if network != NULL:
             yield from movable.cannot_carry(objects, host, network)
 
@@ -152,11 +152,20 @@ class Steps:
         passing = CLOSED if host == self.rules.opens else ()
         yield from (reason for reason in movable.refuses(self.objects, host, vm, with_memory=False) if reason.code not in passing)
 
+    def _counts(self, reason: Reason, host: str) -> bool:
+        """A host that is down attaches its storage when it comes up."""
+        return reason.code != "VM_REQUIRES_SR" or hosts.is_live(self.objects, host)
+
+    def _sees(self, sr: str, host: str) -> bool:
+        if hosts.is_live(self.objects, host):
+            return movable.plugged(self.objects, sr, host)
+        return any(pbd["SR"] == sr and pbd["host"] == host for pbd in self.objects.all("PBD").values())
+
     def _eject(self, plan: Plan, wish: Wish, vm: Record) -> None:
         vdis = self.objects.all("VDI")
         for ref, vbd in movable.drives(self.objects, vm).items():
             disc = vdis.get(vbd["VDI"])
-            if vbd["type"] == "CD" and disc and not movable.plugged(self.objects, disc["SR"], wish.host):
+            if vbd["type"] == "CD" and disc and not self._sees(disc["SR"], wish.host):
                 marks.write(plan, "VBD", ref, vbd, marks.DISC, disc["uuid"], label=f"the drive of {name(vm)}")
                 plan.add("VBD.eject", ref, what=f"eject {disc['name_label']!r} from {name(vm)}")
 
@@ -190,7 +199,8 @@ class Steps:
     def _start(self, found: Verdict, wish: Wish, vm: Record) -> None:
         told, host = name(vm), hosts.name_of(self.objects, wish.host)
         reasons = [*self._refuses(wish.host, vm), *movable.lacks(self.objects, wish.vm, wish.host)]
-        found.reason = next((reason for reason in reasons if reason.code != "NOT_SUPPORTED_DURING_UPGRADE"), None)
+        kept = (reason for reason in reasons if reason.code != "NOT_SUPPORTED_DURING_UPGRADE" and self._counts(reason, wish.host))
+        found.reason = next(kept, None)
         call, word = ("VM.resume_on", "resume") if vm["power_state"] == "Suspended" else ("VM.start_on", "start")
         params = (wish.vm, wish.host, False, False)
         found.plan.add(call, *params, what=f"{word} {told} on host {host!r}", slow=True, timeout=self.rules.wait_timeout)
@@ -216,7 +226,7 @@ class Steps:
             disc = vdis.get(marks.disc(vbd), "")
             if vbd["empty"] and disc:
                 record = self.objects.get("VDI", disc)
-                if not movable.plugged(self.objects, record["SR"], wish.host):
+                if not self._sees(record["SR"], wish.host):
                     continue
                 plan.add("VBD.insert", ref, disc, what=f"insert {record['name_label']!r} into {name(vm)} again")
             marks.take_off(plan, "VBD", ref, vbd, marks.DISC, label=f"the drive of {name(vm)}")

@@ -129,16 +129,27 @@ def test_a_disc_that_no_other_host_can_read_is_back_in_its_drive_afterwards(spec
     assert (lab("VBD.get_VDI", drive), lab("VBD.get_other_config", drive), noted(lab)) == (disc, {}, {})
 
 
-def test_a_reboot_empties_the_host_and_brings_all_back(lab: Pool, run: Run) -> None:
+@pytest.mark.parametrize("host", ["lab0", "lab2"])
+def test_a_reboot_empties_the_host_and_brings_all_back(lab: Pool, session_to: t.Any, run: Run, host: str) -> None:
     before = places(lab)
-    task = {"name": "lab2", "evacuate": True, "bring_back": True, "reboot": "always", "allow_disruption": True}
+    task = {"name": host, "evacuate": True, "bring_back": True, "reboot": "always", "allow_disruption": True}
     predicted = run("xen_host", check=True, **task)
     done = run("xen_host", **task)
     assert done["operations"] == predicted["operations"]
     assert done["operations"][-2:] == ["VM.pool_migrate", "VM.remove_from_other_config"]
     assert done["operations"].index("host.reboot") < done["operations"].index("host.enable")
-    assert [row["to"] for row in done["moved"][-4:]] == ["lab2"] * 4
+    assert [row["to"] for row in done["moved"][-4:]] == [host] * 4
+    lab = Pool(lab.sim, session_to(lab.sim))  # the sessions of a coordinator end with it
     assert (places(lab), noted(lab)) == (before, {})
+
+
+def test_a_host_is_switched_off_empty_and_on_again_with_its_vms(special: Pool, converges: Run) -> None:
+    before = places(special)
+    off = {"name": "lab2", "power_state": "halted", "evacuate": True, "remember": True, "unmovable": "shutdown", "allow_disruption": True}
+    assert converges("xen_host", **off)["operations"][-1] == "host.shutdown"
+    done = converges("xen_host", name="lab2", power_state="running", bring_back=True)
+    assert [row["vm"] for row in done["started"]] == ["special-local"]
+    assert (places(special), noted(special)) == (before, {})
 
 
 def test_a_vm_there_is_no_room_for_stays_where_it_is(lab: Pool, run: Run) -> None:
@@ -207,3 +218,14 @@ def test_whatever_call_is_lost_the_host_is_emptied_and_filled_again(lab: Pool, r
         if task is ENTER:
             assert "lab0" not in places(lab).values()
     assert (places(lab), noted(lab)) == (before, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", range(1, 20))
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
+def test_a_connection_lost_around_a_reboot_is_no_harm(lab: Pool, run: Run, cut: str, nth: int) -> None:
+    before = places(lab)
+    getattr(lab.sim.faults, cut)(nth)
+    run("xen_host", name="lab2", evacuate=True, bring_back=True, reboot="always", allow_disruption=True)
+    assert (places(lab), noted(lab)) == (before, {})
+    assert lab("host.get_enabled", lab.host("lab2"))
