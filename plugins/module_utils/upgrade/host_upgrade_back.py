@@ -14,6 +14,7 @@ from ..errors import ApiError, XenError
 from ..host_return import Leaving, returned, unplugged
 from ..refs import Objects
 
+ALONE = ("apply_updates", "evacuate", "power_on", "reboot", "shutdown")  # operations that are to end first
 GRACE = 120.0  # seconds a host has to attach its storage, before it is helped
 
 
@@ -23,6 +24,8 @@ def away(session: Session, objects: Objects, ref: str) -> str:
         return "it is not live"
     if hosts.is_starting(objects, ref):
         return "its start-up is not over"
+    if busy := sorted(set(objects.get("host", ref)["current_operations"].values()) & set(ALONE)):
+        return f"{', '.join(busy)} is under way"
     try:
         session.call("host.get_servertime", ref)
     except ApiError as e:

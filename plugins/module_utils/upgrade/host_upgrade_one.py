@@ -152,7 +152,10 @@ class HostUpgrade(Resource):
             return self._leave(operation, params)
         if operation.method == "host.enable":
             return tasks.wait_until("its start-up to end", lambda: self._enable(params), timeout=self.timeout)
-        answer = super().call(operation, params)
+        try:
+            answer = super().call(operation, params)
+        except ApiError as e:
+            return self.method.refused(operation, params, e)
         self.method.answered(operation, answer)
         return answer
 

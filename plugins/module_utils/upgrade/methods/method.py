@@ -86,7 +86,7 @@ class Method:
         """What is to be done once, before hosts are looked at: a download, an upload."""
 
     def refused(self, operation: Operation, params: t.Sequence[t.Any], error: ApiError) -> t.Any:
-        """What of prepare was refused; what it would have answered if that does not matter. Raises the error otherwise."""
+        """A call of prepare or install was refused: what it would have answered, if that does not matter. Raises the error otherwise."""
         raise error
 
     def tidy(self, plan: Plan, done: t.Collection[str]) -> None:

@@ -37,7 +37,9 @@ class PoolUpdate(Method):
                 put(plan, self.objects, self.session, one)
 
     def refused(self, operation: Operation, params: t.Sequence[t.Any], error: ApiError) -> t.Any:
-        """A disk that was made for it is of no use. Somebody else may have been faster."""
+        """A disk that was made for it is of no use. Somebody else may have been faster: the call of a run that was killed goes on."""
+        if operation.method == "pool_update.apply" and error.code == "UPDATE_ALREADY_APPLIED":
+            return None
         if operation.method == "pool_update.introduce" and any(one.path for one in self._wanted()):
             tasks.quietly(self.session, "VDI.destroy", params[0])
             if error.code == "UPDATE_ALREADY_EXISTS":

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 import typing as t
 
-from ... import hosts
-from ...errors import ConnectionFailed, InvalidChange
+from ... import hosts, tasks
+from ...errors import ApiError, ConnectionFailed, InvalidChange
 from ...host_return import PENDING
 from ...http_transfer import Broken, Getting, opened
-from ...plan import Plan
+from ...plan import Operation, Plan
 from ...refs import Record
 from .method import NEVER, Due, Method
 
@@ -24,6 +25,8 @@ REBOOT_WORD, EVACUATE_WORD, RESTART_WORD = "RebootHost", "EvacuateHost", "Restar
 REBOOTS, RESTARTS = "reboot_host", "restart_toolstack"  # pending guidances; the first begins several
 URGENT = ("mandatory", "recommended")
 PIECE = 1 << 16
+IN_PROGRESS = ("APPLY_UPDATES_IN_PROGRESS", "SYNC_UPDATES_IN_PROGRESS", "OTHER_OPERATION_IN_PROGRESS")
+WAITS = 2.0  # seconds until it is tried again
 
 
 class Repository(Method):
@@ -108,6 +111,17 @@ class Repository(Method):
     # one host ---------------------------------------------------------------------
     def install(self, plan: Plan, ref: str, due: Due) -> None:
         plan.add("host.apply_updates", ref, self._hash, what=f"apply updates to host {self.label(ref)!r}", slow=True)
+
+    def refused(self, operation: Operation, params: t.Sequence[t.Any], error: ApiError) -> t.Any:
+        """A pool applies updates to one host at a time: the others have to wait."""
+        end = time.monotonic() + self.patience
+        while operation.method == "host.apply_updates" and error.code in IN_PROGRESS and time.monotonic() < end:
+            time.sleep(WAITS)
+            try:
+                return tasks.run(self.session, operation.method, params, timeout=float(self.patience))
+            except ApiError as e:
+                error = e
+        raise error
 
     def keeps_disabled(self, ref: str, due: Due | None) -> bool:
         """xapi does not enable a host whose mandatory guidance is not followed."""

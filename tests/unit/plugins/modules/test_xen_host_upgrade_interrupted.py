@@ -174,3 +174,36 @@ def test_several_hosts_at_once_and_each_is_told(make: Make, run: Run) -> None:
     assert all(row(done, name)["rebooted"] and site.version(name) == "4.17.5-15" for name in others)
     assert not run("xen_host_upgrade", **{**options, "hosts": ["lab0", "lab1", "lab2"]}).get("failed")
     assert site.version(broken["name"]) == "4.17.5-15"
+
+
+# several hosts: which call is the nth depends on who is faster
+SEVERAL = ["lab0", "lab1", "lab2"]
+MANY = range(1, 3 * KINDS["packages"] + 1)
+
+
+def _several_ended_well(site: Lab, run: Run, options: Options) -> None:
+    assert {site.version(name) for name in SEVERAL} == {"4.17.5-15"}
+    assert all(site.record(name)["enabled"] for name in SEVERAL)
+    assert run("xen_host_upgrade", **options)["changed"] is False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", MANY)
+@pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
+def test_a_task_of_several_hosts_goes_on_when_a_call_is_cut(make: Make, run: Run, cut: str, nth: int) -> None:
+    site, options = make("packages")
+    options["hosts"] = SEVERAL
+    getattr(site.sim.faults, cut)(nth)
+    done = run("xen_host_upgrade", **options)
+    assert not done.get("failed"), done
+    _several_ended_well(site, run, options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", MANY)
+def test_when_a_task_of_several_hosts_is_killed_the_next_one_finishes_them(make: Make, run: Run, nth: int) -> None:
+    site, options = make("packages")
+    options["hosts"] = SEVERAL
+    _kill(site, options, nth)
+    assert not run("xen_host_upgrade", **options).get("failed")
+    _several_ended_well(site, run, options)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 import pytest
@@ -126,3 +127,29 @@ def test_what_updates_ask_of_vms_is_told(site: Lab, run: Run) -> None:
     assert row(done, "lab1")["operations"] == ["host.apply_updates"]
     assert done["vms"]["app1-01"] == ["restart_device_model", "restart_vm"]
     assert site.record("lab1")["enabled"]
+
+
+def test_what_an_earlier_run_began_is_waited_for(site: Lab, run: Run) -> None:
+    _enable(site)
+    site.halt()
+    site.session.call("host.disable", site.ref("lab0"))
+    hashed = site.db.get("Repository", site.world.pools[0].pool["repositories"][0])["hash"]
+    site.world.set_speed(100)
+    site.session.call("Async.host.apply_updates", site.ref("lab0"), hashed)
+    while not site.record("lab0")["current_operations"]:
+        time.sleep(0.01)
+    predicted = run("xen_host_upgrade", check=True, hosts=["lab0"], **REPOSITORY)
+    assert "apply_updates is under way" in predicted["warnings"][0]
+    done = run("xen_host_upgrade", hosts=["lab0"], **REPOSITORY)
+    assert done["operations"] == ["host.reboot", "host.enable"]
+    assert site.version("lab0") == "4.17.5-15"
+
+
+def test_hosts_get_their_updates_one_after_the_other(site: Lab, run: Run) -> None:
+    """xapi has only one host of a pool at it."""
+    _enable(site)
+    site.halt()
+    run("xen_host_upgrade", hosts=["lab0"], **REPOSITORY)
+    site.world.set_speed(200)
+    done = run("xen_host_upgrade", hosts=["lab1", "lab2"], **REPOSITORY)
+    assert [one["rebooted"] for one in done["hosts"]] == [True, True]
