@@ -193,6 +193,28 @@ def test_a_plan_for_every_method(simulator: Start, run: Run, kind: str, prepare:
     assert [call["method"] for call in pool.sim.calls(mark) if call["method"] not in ("host.call_plugin",)] == []
 
 
+@pytest.mark.parametrize(("family", "load", "home"), [("mixed", 0.5, "never"), ("aa", 0.7, "always")])
+def test_plans_for_full_pools_are_valid_step_by_step(simulator: Start, run: Run, family: str, load: float, home: str) -> None:
+    sim = simulator(instances.build(instance(family, 4, 8, load, 3)))
+    pool = Planned(next(iter(sim.world.machines.values())))
+    pool.port, pool.sim = sim.hosts[0].port, sim
+    before = pool.where()
+    if home == "always":
+        for vm, host in before.items():
+            pool.mark(vm, marks.HOME, pool.uuid(host))
+    follow: Row = {}
+    plans = []
+    while not plans or not plans[-1]["done"]:
+        plans.append(run("xen_upgrade_plan", unmovable="shutdown", return_home=home, follow=follow, **PACKAGES))
+        assert not plans[-1].get("failed"), plans[-1]["msg"]
+        pool.carry_out(plans[-1]["next"], packages)
+        follow = plans[-1]["plan"]
+    assert len({row["software_version"]["platform_version"] for row in pool.db.all("host").values()}) == 1
+    assert pool.where().keys() == before.keys()
+    assert sum(len([row for row in plan["next"]["actions"] if row["action"] == "migrate"]) for plan in plans) == plans[0]["cost"]["moves"]
+    assert home == "never" or pool.where() == before
+
+
 def test_everybody_is_home_in_the_end_if_that_is_asked_for(site: Planned, run: Run) -> None:
     before = site.where()
     for vm, host in before.items():
