@@ -187,6 +187,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 from ansible_collections.domzero.xen.plugins.module_utils.module import Module, main
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
+from ansible_collections.domzero.xen.plugins.module_utils.resource import refuse_forbidden
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade import journal, moves_told
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade.moves import Moves
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade.moves_room import Limits
@@ -200,6 +201,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], check: bool) -> dict[st
     wishes = moves_told.wishes_of(objects, params["actions"])
     moves = Moves(session, wishes, rules, Limits(params["max_parallel"], params["per_host"]))
     moves.predict()
+    refuse_forbidden(moves.plan(), session)
     try:
         if not check:
             moves.carry_out()

@@ -17,7 +17,7 @@ from .. import tasks
 from ..client import Session
 from ..errors import ApiError, Timeout, Untrusted, XenError
 from ..mirror import Mirror
-from ..plan import Operation
+from ..plan import Operation, Plan
 from ..reasons import name
 from ..refs import Objects, Record
 from .moves_room import Limits, Room
@@ -70,6 +70,10 @@ class Moves:
                     if told.operations or not rests(there[wish.vm]):
                         self._todo.append(number)
         self._foresee(was)
+
+    def plan(self) -> Plan:
+        """All calls that were predicted."""
+        return Plan({}, {}, [operation for told in self.told for operation in told.planned])
 
     def _foresee(self, vms: t.Mapping[str, Record]) -> None:
         """Who will find no room."""

@@ -19,6 +19,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.upgrade import marks
 from ansible_collections.domzero.xen.plugins.modules import xen_vm_moves
 from ansible_collections.domzero.xen.tests.simulator import upgrade_lab
 from ansible_collections.domzero.xen.tests.unit.plugins.conftest import validated
+from ansible_collections.domzero.xen.tests.unit.plugins.test_bad_input import user
 
 from .moving_lab import GIB, NULL, Lab
 
@@ -319,6 +320,14 @@ def test_migrations_go_over_the_network_that_was_named(lab: Pool, run: Run) -> N
 def test_what_cannot_be_meant_is_refused(lab: Pool, run: Run, options: dict[str, t.Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         run("xen_vm_moves", **options)
+
+
+def test_who_may_not_move_vms_is_told_before_anything_is_done(lab: Pool, run: Run) -> None:
+    user(lab.sim, "jo", "vm-operator")
+    mark = lab.sim.mark()
+    with pytest.raises(InvalidChange, match=r"the role of user 'jo' does not allow VM\.pool_migrate"):
+        run("xen_vm_moves", actions=to("lab1", "web0"), username="jo")
+    assert lab.sim.calls(mark) == []
 
 
 def test_a_run_that_another_has_taken_over_changes_nothing(lab: Pool, run: Run) -> None:
