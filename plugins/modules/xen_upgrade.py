@@ -23,9 +23,10 @@ options:
     description:
       - V(begun) notes the upgrade, or continues one whose run does not live any more, and sets aside. Fails while another run is at work.
       - V(paused) gives back what can be given back and keeps the note, for a run that continues later.
-      - V(ended) gives everything back, enables the hosts that were enabled at the beginning, and removes the note. High availability is
+      - V(ended) gives everything back, enables the hosts that were enabled at the beginning, and removes all notes. High availability is
         turned on only when all hosts are up, enabled and of one release. Otherwise it stays aside, is told, and the task fails.
-      - V(aborted) does the same for an upgrade that is not to be finished, and tells what remains undone.
+      - V(aborted) does the same for an upgrade that is not to be finished, and tells what remains undone. VMs that are away from home or
+        were stopped keep a note of that for the next upgrade.
     type: str
     choices: [begun, paused, ended, aborted]
     required: true

@@ -308,6 +308,16 @@ def test_marks_of_hosts_that_were_finished_go_with_the_journal(lab, state):
     assert lab.marks() == []
 
 
+@pytest.mark.parametrize(("state", "left"), [("ended", []), ("aborted", [marks.HOME])])
+def test_marks_of_vms_that_run_or_are_at_home_go_and_of_those_that_are_away_when_it_has_ended(lab, state, left):
+    there, away = (lab.db.get("host", lab.named("host", host))["uuid"] for host in ("lab1", "lab2"))
+    lab.task("begun", run=RUN)
+    for vm, key, value in (("db", marks.HOME, there), ("web1", marks.HOME, away), ("web0", marks.STOPPED, f"shutdown {there}")):
+        lab.call("VM.add_to_other_config", lab.named("VM", vm), key, value)
+    same(lab, state, run=RUN)
+    assert (lab.marks(), lab.state()) == (left, lab.before)
+
+
 @pytest.mark.parametrize("state", ["ended", "paused", "aborted"])
 def test_where_nothing_was_begun_there_is_nothing_to_give_back(lab, state):
     mark = lab.sim.mark()
