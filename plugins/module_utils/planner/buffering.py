@@ -28,9 +28,10 @@ def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: in
     level: not looked at; lazily: whether VMs come back only where that helps. Raises Stuck.
     """
     del level
-    left, waves, back = _ordered(board, todo, chance), t.cast(Waves, []), set[int]()
+    left, waves = _ordered(board, todo, chance), t.cast(Waves, [])
     near = chance.choice((1, NEAR))
     while left:
+        back = {*board.hosts()} - {*left, board.coordinator}
         first = 1 if left[0] == board.coordinator else near
         wave = (
             _wave(board, left, first, set() if lazily else back, at_once, chance)
@@ -42,7 +43,6 @@ def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: in
         for host in wave:
             board.upgrade(host)
             left.remove(host)
-        back |= {*wave} if waves else set()
         waves.append(wave)
     return waves
 
@@ -67,11 +67,16 @@ def _wave(
 
 
 def _ordered(board: Board, todo: t.Sequence[int], chance: random.Random) -> list[int]:
-    """The first stays the first."""
-    if chance.random() < 0.3:
+    """Those with the largest VMs first. Luck is each host's own, so that a plan that is made anew halfway goes on in the same order."""
+    luck = chance.random()
+    if luck < 0.3:
         return list(todo)
-    largest = {h: max((board.size[v] for v in board.on[h]), default=0) * chance.uniform(0.8, 1.25) for h in todo}
-    return [*todo[:1], *sorted(todo[1:], key=lambda h: (-largest[h], h))]
+    largest = {h: random.Random(f"{luck} {h}").uniform(0.8, 1.25) * _largest(board, h) for h in todo}
+    return sorted(todo, key=lambda h: (h != board.coordinator, -largest[h], h))
+
+
+def _largest(board: Board, host: int) -> int:
+    return max((size for v, size in enumerate(board.size) if board.home[v] == host), default=0)
 
 
 def _emptied(board: Board, host: int, left: t.Sequence[int], wave: t.Sequence[int], chance: random.Random, dear: bool) -> bool:
