@@ -77,6 +77,11 @@ actions:
   type: list
   elements: dict
   sample: []
+passed:
+  description: Whether VMs of other hosts pass the host on their way, since nothing else makes room. Then it must not be disabled before.
+  returned: always
+  type: bool
+  sample: false
 cost:
   description: The number of moves, the memory that is moved in bytes, how often the VM moves that moves most, the minutes it takes, and
     what no plan does with less than. None if there is no plan.
@@ -146,7 +151,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], _check: bool) -> dict[s
     network = planning.network_of(objects, params["network"])
     seen = survey(objects, {host: Empty()}, network=network, eject=params["eject"])
     policy = Policy(params["unmovable"], "never", params["anti_affinity"], 1, params["max_parallel_migrations"])
-    result = planning.emptied(seen, hosts.name_of(objects, host), policy, planning.speed(params))
+    result = planning.emptied(seen, hosts.name_of(objects, host), policy, planning.speed(params), passing=True)
     if not params["compare"]:
         return result
     label = Vms(objects).label

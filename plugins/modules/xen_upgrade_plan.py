@@ -165,7 +165,8 @@ table:
 next:
   description: The first step. The actions as M(domzero.xen.xen_vm_moves) takes them, the hosts that are upgraded after that (by uuid),
     with their C(name) and C(address) too in C(host_records)), whether they have to be empty, and the VMs to start when they are back.
-    Before all of that the hosts in C(enable) have to leave maintenance, where an earlier run has left them.
+    Before all of that the hosts in C(enable) have to leave maintenance, where an earlier run has left them, and those in C(disable)
+    should take no new VMs.
   returned: always
   type: dict
   sample: {actions: [], hosts: [2a6d7c39-4b43-4b0f-9d0c-67f4a0a5b6d1], evacuate: true, starts: []}

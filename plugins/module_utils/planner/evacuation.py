@@ -11,13 +11,16 @@ from .model import START, UPGRADE, NoPlan, Plan, Policy, Pool
 from .upgrade import plan
 
 
-def evacuation(pool: Pool, host: str, policy: Policy) -> Plan:
+def evacuation(pool: Pool, host: str, policy: Policy, *, passing: bool = False) -> Plan:
     """Migrations, and stops of VMs that cannot be moved if the policy lets them be shut down or suspended. Raises NoPlan.
 
-    host: by id. What the pool says of targets and of hosts that are due does not matter here.
+    host: by id. passing: whether VMs of other hosts may come and go again where nothing else makes room, so that the host must not be
+    disabled before. What the pool says of targets and of hosts that are due does not matter here.
     """
     this = next(each for each in pool.hosts if each.id == host)
-    hosts = tuple(replace(each, due=each.id == host, evacuate=True) for each in pool.hosts)
+    hosts = tuple(
+        replace(each, due=each.id == host, evacuate=True, usable=each.usable and (passing or each.id != host)) for each in pool.hosts
+    )
     found = plan(replace(pool, hosts=hosts, target=this.version, only=None), replace(policy, return_home="never", max_hosts_down=1))
     if found.skipped:
         raise NoPlan(f"{found.skipped[host]}. Shut them down first, or let unmovable be shutdown or suspend.")

@@ -110,18 +110,20 @@ def upgraded(survey: Survey, policy: Policy, rates: Speed, due: Result, follow: 
     return {**result, "table": table.upgrade(result, coordinator)}
 
 
-def emptied(survey: Survey, host: str, policy: Policy, rates: Speed) -> Result:
-    """The result of a plan to empty one host. host: its name."""
+def emptied(survey: Survey, host: str, policy: Policy, rates: Speed, *, passing: bool = False) -> Result:
+    """The result of a plan to empty one host. host: its name; passing: whether it may be one that the host must be enabled for."""
     words = Words(survey, policy.unmovable)
     found, problems = _solved(survey, policy, lambda: evacuation(survey.pool, host, policy))
-    result: Result = {"changed": False, "problems": problems, "blockers": _blockers(survey)}
+    if passing and found is None:
+        found, problems = _solved(survey, policy, lambda: evacuation(survey.pool, host, policy, passing=True))
+    result: Result = {"changed": False, "problems": problems, "blockers": _blockers(survey), "passed": False}
     if found is None:
         result |= {"moves": [], "stops": [], "cost": None, "actions": []}
         return {**result, "table": table.evacuation(result, host), "failed": True, "msg": _refusal(survey, policy, problems)}
     moves, stops = ([action for action in found.actions if action.op == op] for op in (MIGRATE, STOP))
     wave = Wave([], moves, stops)
     way = timed(Waves([wave], []), survey.pool, policy, rates)
-    told = words.plan(way)["waves"][0]
+    told, result["passed"] = words.plan(way)["waves"][0], any(action.host == host for action in moves)
     result |= {"moves": told["moves"], "stops": told["stops"], "cost": words.cost(found, way), "actions": words.actions(wave)}
     return {**result, "table": table.evacuation(result, host)}
 

@@ -14,7 +14,7 @@ from .waves import Wave, Waves
 
 Row = dict[str, t.Any]
 RESUME, BEGIN = "resume", "start"
-NOTHING: Row = {"actions": [], "hosts": [], "host_records": [], "enable": [], "evacuate": False, "starts": []}
+NOTHING: Row = {"actions": [], "hosts": [], "host_records": [], "enable": [], "disable": [], "evacuate": False, "starts": []}
 
 
 class Words:
@@ -63,7 +63,7 @@ class Words:
     # what comes next ----------------------------------------------------------------------------------
     def next(self, found: Waves) -> Row:
         """Up to and including the first wave. VMs that are down and could run come before everything else. enable: hosts to let VMs to
-        before that.
+        before that; disable: hosts to let no new VM to before that, which is all that are emptied but those VMs pass on their way.
         """
         return {**self._next(found), "enable": [self.survey.uuid_of_host(host) for host in self.survey.opens]}
 
@@ -76,10 +76,12 @@ class Words:
             return {**NOTHING, "actions": [self._action(action) for action in found.home]}
         wave = found.waves[0]
         emptied = {host.id for host in self.survey.pool.hosts if host.evacuate}
+        passed = {action.host for action in wave.moves}
         return {
             **NOTHING,
             "actions": self.actions(wave),
             "hosts": [self.survey.uuid_of_host(host) for host in wave.hosts],
+            "disable": [self.survey.uuid_of_host(host) for host in wave.hosts if host in emptied and host not in passed],
             "host_records": [self._host(host) for host in wave.hosts],
             "evacuate": any(host in emptied for host in wave.hosts),
             "starts": [self._action(action) for action in wave.starts] + [self._wake(one) for one in self._down(wave.hosts)],

@@ -42,7 +42,7 @@ def test_a_host_is_emptied_as_planned(site: Planned, run: Run) -> None:
     mark = site.sim.mark()
     result = run("xen_evacuation_plan", name="lab1", unmovable="shutdown")
     assert site.sim.calls(mark) == []
-    assert result["changed"] is False
+    assert (result["changed"], result["passed"]) == (False, False)
     assert {row["vm"] for row in result["moves"]} == {"app1-01", "app1-02", "app1-03", "db", "web1"}
     assert [(row["vm"], row["action"]) for row in result["stops"]] == [("special-deaf", "shutdown")]
     assert result["cost"]["memory"] == result["cost"]["bound"]["memory"]
@@ -74,6 +74,21 @@ def test_a_vm_that_fits_no_host_as_they_are_gets_room_where_xapi_gives_up(simula
     for action in result["actions"]:
         pool.do(action)
     assert pool.guests("a") == []
+
+
+def test_where_hardly_any_room_is_left_vms_change_places_over_the_host_itself(simulator: Start, run: Run) -> None:
+    vms = [guest("a0", "a", 3), guest("b0", "b", 4), guest("b1", "b", 5), guest("c0", "c", 3), guest("c1", "c", 5)]
+    pool = small(simulator, vms)
+    result = run("xen_evacuation_plan", name="a")
+    assert result["passed"]
+    assert "a" in [row["to"] for row in result["moves"]]
+    step = run("xen_upgrade_plan", method="reboot", hosts=["a"])["next"]
+    assert (step["hosts"], step["disable"]) == ([pool.uuid("a")], []), "it takes VMs until they have changed places"
+    for action in result["actions"]:
+        pool.do(action)
+    assert pool.guests("a") == []
+    pool("host.disable", pool.ref("b"))
+    assert run("xen_upgrade_plan", method="reboot", hosts=["a"])["next"]["disable"] == [pool.uuid("a")]
 
 
 def test_a_vm_that_may_not_run_on_one_of_the_others_goes_to_another(simulator: Start, run: Run) -> None:

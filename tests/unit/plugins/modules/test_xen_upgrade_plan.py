@@ -61,6 +61,7 @@ def test_the_plan_tells_hosts_moves_cost_and_what_comes_first(site: Planned, run
     assert cost["minutes"] == pytest.approx(sum(wave["minutes"] for wave in result["plan"]["waves"]), abs=0.3)
     step = result["next"]
     assert (step["hosts"], step["evacuate"], step["starts"], result["done"]) == ([site.uuid("lab0")], True, [], False)
+    assert step["disable"] == step["hosts"]
     assert [row["name"] for row in step["actions"]] == [row["vm"] for row in first["moves"]]
     assert step["actions"][0] == {
         "action": "migrate", "vm": site.vm_record(first["moves"][0]["vm"])["uuid"], "name": first["moves"][0]["vm"],
