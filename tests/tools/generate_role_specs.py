@@ -26,10 +26,8 @@ LEFT_OUT = {
     "xen_pif": {"state", "host"},
     "xen_sr": {"state", "destroy_data", "scan", "default"},
     "xen_pool": {"members", "uuid", "coordinator", "eject", "lose_local_data"},
-    "xen_host": {
-        "name", "address", "uuid", "enabled", "evacuate", "unmovable", "remember", "bring_back", "network", "power_state", "reboot",
-        "allow_disruption", "wait_timeout",
-    },  # fmt: skip
+    "xen_host": {"name", "address", "uuid", "enabled", "power_state", "reboot", "allow_disruption", "wait_timeout"}
+    | {"evacuate", "unmovable", "remember", "bring_back", "network"},
 }
 Options = dict[str, dict[str, t.Any]]
 
