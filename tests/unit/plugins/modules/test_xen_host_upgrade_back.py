@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 import typing as t
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, XenError
+from ansible_collections.domzero.xen.plugins.module_utils.side import Interrupted
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ansible_collections.domzero.xen.tests.simulator.updates import Package
 
@@ -212,3 +214,23 @@ def test_a_host_that_was_in_maintenance_before_stays_there(site: Lab, run: Run) 
 
 def test_nothing_is_due_where_an_upgrade_is_only_finished(site: Lab, run: Run) -> None:
     assert run("xen_host_upgrade", hosts=["lab0", "lab1"], method="none")["operations"] == []
+
+
+def _interrupt(_signum: int, _frame: object) -> t.NoReturn:
+    raise Interrupted
+
+
+def test_a_task_that_is_told_to_end_ends_and_the_next_one_goes_on(site: Lab, run: Run) -> None:
+    site.world.set_speed(20)  # a boot takes a quarter of a minute
+    since = str(site.session.call("host.get_servertime", site.ref("lab1")))
+    options: dict[str, t.Any] = {"hosts": ["lab1", "lab2"], "method": "reboot", "since": since}
+    before = signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1.5)
+    with pytest.raises(Interrupted):
+        run("xen_host_upgrade", **options)
+    signal.signal(signal.SIGALRM, before)
+    site.world.set_speed(0)
+    again = run("xen_host_upgrade", **options)
+    assert set(again["operations"]) <= {"host.disable", "host.reboot", "host.enable"}
+    assert all(site.record(host)["enabled"] for host in ("lab1", "lab2"))
+    assert run("xen_host_upgrade", **options)["changed"] is False
