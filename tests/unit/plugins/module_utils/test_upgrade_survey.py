@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
+from ansible_collections.domzero.xen.plugins.module_utils.errors import ApiError
 from ansible_collections.domzero.xen.plugins.module_utils.planner.model import Policy, Pool, Vm
 from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan
 from ansible_collections.domzero.xen.plugins.module_utils.refs import Objects
-from ansible_collections.domzero.xen.plugins.module_utils.upgrade.places import told_by_xapi
+from ansible_collections.domzero.xen.plugins.module_utils.upgrade.places import Places, told_by_xapi
 from ansible_collections.domzero.xen.plugins.module_utils.upgrade.survey import Survey, survey
+from ansible_collections.domzero.xen.plugins.module_utils.vms import guests
 from ansible_collections.domzero.xen.tests.bench.upgrades.checker import check
 from ansible_collections.domzero.xen.tests.bench.upgrades.formats import pool_of, written
 from ansible_collections.domzero.xen.tests.bench.upgrades.instances import FAMILIES, Instance, instance
@@ -87,3 +89,35 @@ def test_xapi_tells_why_a_vm_does_not_move(simulator: Start, session_to: t.Calla
     assert {ref: (reason.code, reason.text) for ref, reason in found.items()} == {
         vms["special-pci"]: ("VM_HAS_PCI_ATTACHED", "VM 'special-pci' cannot be moved: VM_HAS_PCI_ATTACHED.")
     }
+
+
+def test_a_vm_may_go_where_xapi_lets_it(simulator: Start, session_to: t.Callable[[InProcess], Session]) -> None:
+    """Every VM and every host of a pool in which hosts lack storage, networks and features of the CPU."""
+    sim = simulator(upgrade_lab.build())
+    session = session_to(sim)
+    db, hosts = sim.world.pools[0].db, {name: machine.host_ref for name, machine in sim.world.machines.items()}
+    isos = db.one("SR", name_label="isos")
+    session.call("PBD.unplug", next(ref for ref, pbd in db.all("PBD").items() if (pbd["SR"], pbd["host"]) == (isos, hosts["lab2"])))
+    db.set("host", hosts["lab3"], cpu_info={**db.get("host", hosts["lab3"])["cpu_info"], "features_hvm": "00000000-00000000"})
+    db.set("VM", db.one("VM", name_label="db"), last_boot_CPU_flags={"vendor": "GenuineIntel", "features": "ffffffff-00000001"})
+    db.set("VM", db.one("VM", name_label="slow"), VCPUs_at_startup=17, VCPUs_max=17)
+    objects = Objects(session)
+    for eject in (True, False):
+        places = Places(objects, hosts, eject=eject)
+        for ref, vm in guests(objects).items():
+            if vm["power_state"] != "Running":
+                continue
+            for name, host in hosts.items():
+                if vm["resident_on"] != host:
+                    refusal = _refusal(session, ref, host)
+                    drive = refusal == "VM_REQUIRES_SR" and vm["name_label"] == "special-disc" and eject
+                    assert (name in places.of(ref)) == (not refusal or drive), (vm["name_label"], name, refusal)
+
+
+def _refusal(session: Session, vm: str, host: str) -> str:
+    """What xapi has against it, memory left out."""
+    try:
+        session.call("VM.assert_can_boot_here", vm, host)
+    except ApiError as e:
+        return "" if e.code == "HOST_NOT_ENOUGH_FREE_MEMORY" else e.code
+    return ""
