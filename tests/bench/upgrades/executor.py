@@ -112,7 +112,7 @@ class _Run:
     def _slots(self, action: Action) -> bool:
         moving = [one.action for one in self.going if one.action["op"] == "migrate"]
         into, out = (sum(other[end] == action[end] for other in moving) for end in ("dst", "src"))
-        return into < self.params["max_in"] and out < self.params["max_out"]
+        return bool(into < self.params["max_in"] and out < self.params["max_out"])
 
     def _start(self, a: Action, ends: set[str]) -> None:
         size = self.size.get(a.get("vm", ""), 0)

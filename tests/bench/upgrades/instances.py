@@ -44,7 +44,7 @@ def instance(family: str, hosts: int, vms: int, load: float, seed: int) -> Insta
             vm |= {"movable": False, "reason": "VM_HAS_PCI_ATTACHED"}
     if mixed or family == "aa":
         _group(chance, placed, 3 if hosts > 3 else 2)
-    return _written(f"{family}-{hosts}x{vms}-{load:.0%}", seed, memory, placed)
+    return bare(f"{family}-{hosts}x{vms}-{load:.0%}", seed, memory, placed)
 
 
 def tight(hosts: int, vms: int, load: float, seed: int) -> Instance:
@@ -54,7 +54,7 @@ def tight(hosts: int, vms: int, load: float, seed: int) -> Instance:
     raw = [chance.lognormvariate(0, 0.8) for _vm in range(vms)]
     sizes = [1024 * max(1, round(size * sum(memory) * load / sum(raw) / 1024)) for size in raw]
     placed = _placed(chance, memory, sizes)
-    return _written(f"tight-{hosts}x{vms}-{load:.0%}", seed, memory, placed)
+    return bare(f"tight-{hosts}x{vms}-{load:.0%}", seed, memory, placed)
 
 
 def snug(hosts: int, vms: int, spare: float, seed: int, *, flavours: bool = False) -> Instance:
@@ -69,7 +69,7 @@ def snug(hosts: int, vms: int, spare: float, seed: int, *, flavours: bool = Fals
         raw = [2 ** chance.randint(1, 6) if flavours else chance.lognormvariate(0, 0.9) for _vm in range(vms)]
         sizes = [max(1, int(size * MEMORY * load / sum(raw) / 1024)) * 1024 for size in raw]
         placed += [{"id": f"vm{host}-{n}", "host": f"h{host}", "memory": size, "overhead": 0, **PLAIN} for n, size in enumerate(sizes)]
-    return _written(f"snug-{hosts}x{vms}-{spare}", seed, [MEMORY] * hosts, placed)
+    return bare(f"snug-{hosts}x{vms}-{spare}", seed, [MEMORY] * hosts, placed)
 
 
 def _placed(chance: random.Random, memory: list[int], sizes: list[int]) -> list[dict[str, t.Any]]:
@@ -99,7 +99,7 @@ def _group(chance: random.Random, vms: list[dict[str, t.Any]], most: int) -> Non
                 vm["group"] = f"g{number}"
 
 
-def _written(name: str, seed: int, memory: list[int], vms: list[dict[str, t.Any]]) -> Instance:
+def bare(name: str, seed: int, memory: list[int], vms: list[dict[str, t.Any]]) -> Instance:
     return {
         "name": name,
         "seed": seed,

@@ -11,11 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.domzero.xen.plugins.module_utils.planner.clock import Limits, course
+from ansible_collections.domzero.xen.plugins.module_utils.planner.model import NoPlan
+from ansible_collections.domzero.xen.plugins.module_utils.planner.stages import stages as apart
+from ansible_collections.domzero.xen.plugins.module_utils.planner.upgrade import plan as made
 from ansible_collections.domzero.xen.tests.bench import rolling_upgrade
 from ansible_collections.domzero.xen.tests.bench.upgrades.checker import check
-from ansible_collections.domzero.xen.tests.bench.upgrades.formats import pool_of, written
+from ansible_collections.domzero.xen.tests.bench.upgrades.executor import Broken, minutes
+from ansible_collections.domzero.xen.tests.bench.upgrades.formats import policy_of, pool_of, speed_of, written
 from ansible_collections.domzero.xen.tests.bench.upgrades.instances import FAMILIES, Instance, instance
 from ansible_collections.domzero.xen.tests.bench.upgrades.peers import PEERS, GivesUp
+from ansible_collections.domzero.xen.tests.bench.upgrades.replanning import carried_out
+from ansible_collections.domzero.xen.tests.bench.upgrades.tight import TIGHT, large
+from ansible_collections.domzero.xen.tests.bench.upgrades.xapi import emptied
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
 PROGRAM = CHECKOUT / "tests/bench/plan-upgrade"
@@ -117,3 +125,56 @@ def test_a_case_of_the_bench_holds_ours_and_theirs_side_by_side() -> None:
     assert row["ours_k1"]["gib_over_bound"] <= row["xapi_loop"]["gib_over_bound"]
     assert row["ours_k4"]["minutes"] <= row["ours_k1"]["minutes"] <= row["xo_rpu"]["minutes"]
     assert row["ours_home_k1"]["away"] == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("goal", "down"), [("moves", 1), ("home", 4)])
+def test_the_simulator_and_the_planners_own_clock_tell_the_same_time(family: str, goal: str, down: int) -> None:
+    given = instance(family, 8, 8, 0.6, 1)
+    pool = pool_of(given)
+    actions = made(pool, policy_of(given, goal, down)).actions
+    for parts in ([actions], apart(pool, actions, down, overlap=False), apart(pool, actions, down)):
+        assert minutes(given, written(parts), down) == pytest.approx(course(pool, parts, speed_of(given), Limits(down)).minutes)
+    for peer in PEERS.values():
+        theirs = peer(pool)
+        limits = {number: limit for number, limit in enumerate(theirs.limits) if limit}
+        known = course(pool, theirs.actions, speed_of(given), [Limits(1, limit) for limit in theirs.limits]).minutes
+        assert minutes(given, written(theirs.actions, limits)) == pytest.approx(known)
+
+
+def test_the_simulator_carries_out_nothing_that_is_against_the_rules() -> None:
+    given = instance("homog", 3, 4, 0.4, 1)
+    good = written([made(pool_of(given), policy_of(given, "moves", 1)).actions])["actions"]
+    for bad in (good[1:], [*good[:1], *good], [{"op": "upgrade", "host": "h1"}, *good]):
+        with pytest.raises(Broken):
+            minutes(given, {"actions": bad})
+
+
+@pytest.mark.parametrize("kind", TIGHT)
+@pytest.mark.parametrize("goal", ["moves", "home"])
+def test_plans_for_pools_with_hardly_any_room_are_valid_and_made_wherever_a_peer_gets_through(kind: str, goal: str) -> None:
+    for hosts, vms, seed in ((3, 4, 1), (4, 5, 2), (5, 8, 3)):
+        given = TIGHT[kind](hosts, vms, seed)
+        try:
+            found = made(pool_of(given), policy_of(given, goal, 2))
+        except NoPlan:
+            assert not peers_of(given)
+            continue
+        outcome = check(given, written([found.actions]))
+        assert goal == "moves" or outcome.away == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("goal", ["moves", "home"])
+def test_an_upgrade_whose_waves_are_planned_one_by_one_moves_no_more(family: str, goal: str) -> None:
+    given = instance(family, 8, 10, 0.75, 11)
+    at_once = made(pool_of(given), policy_of(given, goal, 1))
+    outcome = check(given, written([carried_out(given, goal, 1)]))
+    assert outcome.moved <= at_once.moved * 1.002
+    assert outcome.most <= 2
+    assert goal == "moves" or outcome.away == []
+
+
+def test_a_host_is_emptied_that_xapi_refuses_to_empty() -> None:
+    given = large(3, 0, 1)
+    assert emptied(given, given["coordinator"]) == {"xapi": "HOST_NOT_ENOUGH_FREE_MEMORY", "ours": ""}
