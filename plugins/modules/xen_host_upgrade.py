@@ -18,7 +18,9 @@ description:
   - What a host needs follows from its state. When the task was interrupted the next one continues. What is installed already is not
     installed again, and a host that boots is waited for.
   - When one host fails the others are finished. Then the task fails and names it.
-  - High availability has to be off.
+  - A host of the list that is in maintenance takes guests again afterwards, unless it was there before the upgrade of the pool began
+    (M(domzero.xen.xen_upgrade)).
+  - A host that is away is waited for, with check mode it is told. High availability has to be off.
 extends_documentation_fragment:
   - domzero.xen.xen
   - domzero.xen.upgrade_method
