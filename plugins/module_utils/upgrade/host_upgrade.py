@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from .. import hosts
-from ..client import Session
+from ..client import LAST_CALLS, Session
 from ..errors import ApiError, InvalidChange, Timeout, XenError
 from ..fields import Table
 from ..host_return import PENDING
@@ -21,6 +21,7 @@ from .at_once import at_once
 from .host_upgrade_one import HostUpgrade
 
 Result = dict[str, t.Any]
+NOTHING: Result = {"operations": [], "changed": False}
 VERSIONS = ("product_version", "platform_version", "xapi_build", "xen", "linux")
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "str", "required": True},
@@ -87,9 +88,28 @@ def upgrade(session: Session, params: Record, check: bool) -> Result:
     rows = _rehearse(session, params, objects, refs)
     if not check:
         rows = _carry_out(session, params, objects, rows)
+        if not _answers(session):  # the coordinator did not come back
+            return _told(objects, prepared, rows)
+        _see_after(session, params, objects, rows)
     done = {ref for ref, row in rows.items() if not row.get("failed")}
-    tidied = (predict if check else achieve)(Tidying(session, {**params, "done": done})) if refs else {"operations": [], "changed": False}
-    return _told(objects, (prepared, tidied), rows)
+    tidied = (predict if check else achieve)(Tidying(session, {**params, "done": done})) if refs else NOTHING
+    return {**_told(objects, prepared, rows, tidied), "vms": waiting(objects)}
+
+
+def _answers(session: Session) -> bool:
+    try:
+        return bool(session.call("pool.get_all", timeout=LAST_CALLS))
+    except XenError:
+        return False
+
+
+def _see_after(session: Session, params: Record, objects: Objects, rows: t.Mapping[str, Result]) -> None:
+    """The hosts as they are now. A session that went with the coordinator has been replaced: others see by it that the run lives."""
+    if hosts.coordinator(objects) in rows:
+        journal.renew(session, params.get("run"))
+    objects.forget()
+    for ref, row in rows.items():
+        row["after"] = versions(objects.get("host", ref))
 
 
 def _refuse_order(objects: Objects, method: methods.Method, refs: t.Sequence[str]) -> None:
@@ -176,11 +196,6 @@ def _carry_out(session: Session, params: Record, objects: Objects, rows: dict[st
             continue
         names = {ref: rows[ref]["name"] for ref in group}
         out |= at_once(session, names, lambda side, ref: _of_host(side, params, objects, ref, check=False))
-        if chief in group:
-            journal.renew(session, params.get("run"))
-    objects.forget()
-    for ref, row in out.items():
-        row["after"] = versions(objects.get("host", ref))
     return out
 
 
@@ -198,7 +213,7 @@ def waiting(objects: Objects) -> dict[str, list[str]]:
     return out
 
 
-def _told(objects: Objects, of_pool: tuple[Result, Result], rows: dict[str, Result]) -> Result:
+def _told(objects: Objects, prepared: Result, rows: dict[str, Result], tidied: Result = NOTHING) -> Result:
     """What a task says of it; as a failure where a host failed."""
     warnings = [warning for row in rows.values() for warning in row.pop("warnings", [])]
     failed = [f"Host {row['name']!r}: {row['msg']}" for row in rows.values() if row.get("failed")]
@@ -206,10 +221,9 @@ def _told(objects: Objects, of_pool: tuple[Result, Result], rows: dict[str, Resu
     for row in rows.values():
         row.pop("error", None)
     told: Result = {
-        "changed": any(one["changed"] for one in (*of_pool, *rows.values())),
+        "changed": any(one["changed"] for one in (prepared, *rows.values(), tidied)),
         "hosts": list(rows.values()),
-        "operations": [operation for one in (of_pool[0], *rows.values(), of_pool[1]) for operation in one["operations"]],
-        "vms": waiting(objects),
+        "operations": [operation for one in (prepared, *rows.values(), tidied) for operation in one["operations"]],
         "diff": diffs,
         **({"warnings": warnings} if warnings else {}),
     }

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, XenError
 from ansible_collections.domzero.xen.plugins.module_utils.side import Interrupted
+from ansible_collections.domzero.xen.tests.simulator import agent
 from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ansible_collections.domzero.xen.tests.simulator.updates import Package
 
@@ -54,6 +55,23 @@ def test_a_host_that_stays_away_is_named_and_the_next_task_goes_on_when_it_is_ba
     assert set(again["operations"]) <= {"host.enable"}
     assert site.record("lab1")["enabled"]
     assert site.version("lab1") == "4.17.5-15"
+
+
+def test_a_coordinator_that_stays_away_is_named_and_its_members_wait(site: Lab, run: Run) -> None:
+    options: dict[str, t.Any] = {"hosts": ["lab0", "lab1"], "timeout": 2, **PACKAGES}
+    site.sim.faults.keep_down("lab0")
+    done = run("xen_host_upgrade", wait_timeout=3, **options)
+    assert "Host 'lab0': Waited 3 seconds for host 'lab0' to come back" in done["msg"]
+    assert "Host 'lab1': Not begun, since the coordinator was not upgraded." in done["msg"]
+    assert site.version("lab1") == "4.17.5-13"
+    site.sim.faults.clear()
+    with site.world.lock:
+        agent.power_on(site.world.machines["lab0"])
+    while not site.record("lab0")["enabled"]:
+        time.sleep(0.01)
+    again = run("xen_host_upgrade", **options)
+    assert not again.get("failed"), again
+    assert {site.version(host) for host in ("lab0", "lab1")} == {"4.17.5-15"}
 
 
 def test_a_host_that_left_without_a_word_is_waited_for(site: Lab, run: Run) -> None:
