@@ -30,6 +30,7 @@ def keep_a_buffer(board: Board, todo: t.Sequence[int], level: float, at_once: in
     del level
     left, waves = _ordered(board, todo, chance), t.cast(Waves, [])
     near = chance.choice((1, NEAR))
+    at_once = chance.choice((at_once, at_once, max(1, at_once // 2)))  # fewer at once leave more room
     while left:
         back = {*board.hosts()} - {*left, board.coordinator}
         first = 1 if left[0] == board.coordinator else near
