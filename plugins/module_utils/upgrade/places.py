@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .. import hosts as hosts_of_pool
 from .. import movable
 from ..errors import ApiError
 from ..reasons import Reason, name
@@ -18,6 +19,8 @@ from ..vms import domain_type
 PASSING = ("HOST_NOT_LIVE", "HOST_DISABLED", "OTHER_OPERATION_IN_PROGRESS", "NOT_SUPPORTED_DURING_UPGRADE")
 # codes with which xapi tells of other things than the VM itself (xen-api: ocaml/xapi/xapi_host.ml, compute_evacuation_plan_no_wlb)
 NOT_ITSELF = (*PASSING, "HOST_NOT_ENOUGH_FREE_MEMORY", "HOST_EVACUATE_VM_NOT_HA_PROTECTED", "NO_HOSTS_AVAILABLE")
+HOST_DOWN, DETACHED = "HOST_NOT_LIVE", "SR_NOT_ATTACHED"
+WAITING = (HOST_DOWN, DETACHED)  # what will pass, so no reason to stop a VM
 REMEDIES = {
     "VM_LACKS_FEATURE": "Install the guest tools, or shut it down.",
     "VM_REQUIRES_SR": "Attach the SR there, move the disk to shared storage (xen_vm_migrate with sr), or shut the VM down.",
@@ -42,6 +45,10 @@ class Places:
         carriers = {host: movable.cannot_carry(objects, ref, network) for host, ref in self.hosts.items()} if network != NULL else {}
         self.unreachable = {host: reasons for host, reasons in carriers.items() if reasons}
         self._known: dict[t.Any, frozenset[str]] = {}
+        self._every = {ref: hosts_of_pool.name_of(objects, ref) for ref in objects.all("host")}
+        self._storage: dict[str, set[str]] = {}  # the SRs of each host, attached or not
+        for pbd in objects.all("PBD").values():
+            self._storage.setdefault(pbd["host"], set()).add(pbd["SR"])
 
     def of(self, ref: str) -> frozenset[str]:
         """Names of the hosts that could run it, memory and versions aside."""
@@ -53,14 +60,15 @@ class Places:
 
     def _likeness(self, vm: Record) -> t.Hashable:
         """What `against` looks at."""
-        vdis, flags = self.objects.all("VDI"), vm["last_boot_CPU_flags"]
-        drives = [
-            row for ref in vm["VBDs"] if (row := self.objects.get("VBD", ref))["VDI"] in vdis and not (self.eject and row["type"] == "CD")
-        ]
-        srs = frozenset(vdis[row["VDI"]]["SR"] for row in drives)
+        flags = vm["last_boot_CPU_flags"]
         networks = frozenset(self.objects.get("VIF", vif)["network"] for vif in vm["VIFs"])
         cpu = (flags.get("vendor"), flags.get("features"), vm["VCPUs_at_startup"], vm["platform"].get("vcpu-unrestricted"))
-        return srs, networks, cpu, domain_type(vm), vm.get("hardware_platform_version")
+        return self._srs(vm), networks, cpu, domain_type(vm), vm.get("hardware_platform_version")
+
+    def _srs(self, vm: Record) -> frozenset[str]:
+        vdis = self.objects.all("VDI")
+        drives = [self.objects.get("VBD", ref) for ref in vm["VBDs"]]
+        return frozenset(vdis[row["VDI"]]["SR"] for row in drives if row["VDI"] in vdis and not (self.eject and row["type"] == "CD"))
 
     def against(self, ref: str, host: str) -> list[Reason]:
         """What keeps it from a host."""
@@ -92,20 +100,33 @@ class Places:
         if self.of(ref) - {here}:
             return []
         others = [host for host in self.hosts if host != here and host not in self.closed]
+        first: dict[str, Reason] = {}
         if not others:
             text = f"{name(self.objects.get('VM', ref))} has no other host that is up and could take it."
-            return [Reason("NO_HOSTS_AVAILABLE", text, "Switch another host on, or shut the VM down.")]
-        first: dict[str, Reason] = {}
+            first["NO_HOSTS_AVAILABLE"] = Reason("NO_HOSTS_AVAILABLE", text, "Add a host, or shut the VM down.")
         for reason in (*self._at_home(ref, here), *(reason for host in others for reason in self.against(ref, host))):
+            first.setdefault(reason.code, _with_remedy(reason))
+        for reason in self._waits(ref, here):
             first.setdefault(reason.code, reason)
-        return [_with_remedy(reason) for reason in first.values()]
+        return list(first.values())
+
+    def _waits(self, ref: str, here: str) -> t.Iterator[Reason]:
+        """Hosts that will take it when they are up again, or have attached what is theirs."""
+        needed = self._srs(self.objects.get("VM", ref))
+        for host, label in self._every.items():
+            if label == here or label in self.closed or not needed <= self._storage.get(host, set()):
+                continue
+            if label not in self.hosts:
+                yield Reason(HOST_DOWN, f"Host {label!r}, which could take it, is down.", "Switch it on.")
+            elif all(reason.code == "VM_REQUIRES_SR" for reason in self.against(ref, label)):
+                yield Reason(DETACHED, f"Host {label!r} has storage detached that is its own.", "Attach it there (xen_sr).")
 
     def _at_home(self, ref: str, here: str) -> t.Iterator[Reason]:
         """Disks in storage that no other host has."""
         vm, vdis = self.objects.get("VM", ref), self.objects.all("VDI")
         for vbd in movable.drives(self.objects, vm).values():
             sr = vdis[vbd["VDI"]]["SR"] if vbd["VDI"] in vdis and vbd["type"] != "CD" else ""
-            if sr and not any(movable.plugged(self.objects, sr, host) for label, host in self.hosts.items() if label != here):
+            if sr and not any(sr in srs for host, srs in self._storage.items() if host != self.hosts[here]):
                 shown = self.objects.get("SR", sr)["name_label"]
                 text = f"Disk {vbd['userdevice']} of {name(vm)} is in SR {shown!r}, which no host has but {here!r}."
                 yield Reason("VM_REQUIRES_SR", text, "")

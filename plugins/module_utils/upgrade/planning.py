@@ -153,6 +153,8 @@ def _stuck(survey: Survey, policy: Policy) -> list[str]:
     """What the policy has no answer to."""
     if policy.unmovable == "fail":
         return [str(one) for one in survey.blockers]
+    if policy.unmovable in STOPS and any(one.waits for one in survey.blockers):
+        return [str(one) for one in survey.blockers if one.waits]
     ways, word = STOPS.get(policy.unmovable, (set(), ""))
     allowed = {one.vm: survey.objects.get("VM", survey.vms[one.vm])["allowed_operations"] for one in survey.blockers if ways}
     return [f"{one.why} It cannot be {word} either. {one.remedy}" for one in survey.blockers if ways and not ways & set(allowed[one.vm])]

@@ -14,7 +14,7 @@ from ..reasons import Reason, name
 from ..refs import NULL, Objects, Record
 from ..vms import Vms, guests
 from . import journal, marks
-from .places import Places, is_doubtful, told_by_xapi
+from .places import WAITING, Places, is_doubtful, told_by_xapi
 
 MIB = 1 << 20
 
@@ -38,6 +38,11 @@ class Blocker:
     @property
     def why(self) -> str:
         return " ".join(reason.text for reason in self.reasons)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it could be moved once a host is up again, or has its storage attached."""
+        return any(reason.code in WAITING for reason in self.reasons)
 
     @property
     def remedy(self) -> str:
