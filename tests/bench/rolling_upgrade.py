@@ -77,6 +77,8 @@ def measure() -> t.Iterator[dict[str, t.Any]]:
     for family in FAMILIES:
         yield {"again": family, **again([instance(family, 8, 10, load, 11) for load in loads(8)[-2:]])}
     for kind, make in TIGHT.items():
+        if kind == "partly":  # the same for one host
+            continue
         yield {"emptied": kind, **compared([make(hosts, vms, seed) for hosts, vms in TIGHT_SIZES[:2] for seed in range(3)])}
     yield large()
 
@@ -112,8 +114,7 @@ def compared(given: list[Instance]) -> dict[str, t.Any]:
     for one in given:
         for vm in one["vms"]:
             vm["movable"] = True
-        if all(host["version"] != one["target"] for host in one["hosts"]):
-            found.append(emptied(one, one["coordinator"]))
+        found.append(emptied(one, one["coordinator"]))
     return {
         "hosts": len(found),
         "xapi": sum(not both["xapi"] for both in found),
