@@ -91,7 +91,7 @@ def test_a_vm_whose_migration_always_fails_is_named_and_all_is_given_back(tmp_pa
         uuid = pool.records("VM")["app0-02"]["uuid"]
         for nth in range(1, 9):
             pool.sim.faults.fail_migration("VM_MIGRATE_FAILED", vm=uuid, nth=nth)
-        ran = pool.upgrade(pool_upgrade_retries=1)
+        ran = pool.upgrade(pool_upgrade_retries="1", pool_upgrade_retry_delay="0")  # as -e gives them
         assert ran.code != 0
         assert "2 steps in a row failed. " in told(ran.output), ran.output
         assert "app0-02" in told(ran.output).partition("2 steps in a row failed. ")[2].partition("}")[0]
