@@ -89,7 +89,7 @@ def upgrade(session: Session, params: Record, check: bool) -> Result:
     if not check:
         rows = _carry_out(session, params, objects, rows)
         if not _answers(session):  # the coordinator did not come back
-            return _told(objects, prepared, rows)
+            return _told(objects, prepared, rows, NOTHING)
         _see_after(session, params, objects, rows)
     done = {ref for ref, row in rows.items() if not row.get("failed")}
     tidied = (predict if check else achieve)(Tidying(session, {**params, "done": done})) if refs else NOTHING
@@ -213,7 +213,7 @@ def waiting(objects: Objects) -> dict[str, list[str]]:
     return out
 
 
-def _told(objects: Objects, prepared: Result, rows: dict[str, Result], tidied: Result = NOTHING) -> Result:
+def _told(objects: Objects, prepared: Result, rows: dict[str, Result], tidied: Result) -> Result:
     """What a task says of it; as a failure where a host failed."""
     warnings = [warning for row in rows.values() for warning in row.pop("warnings", [])]
     failed = [f"Host {row['name']!r}: {row['msg']}" for row in rows.values() if row.get("failed")]

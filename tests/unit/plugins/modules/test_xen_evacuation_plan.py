@@ -83,12 +83,12 @@ def test_where_hardly_any_room_is_left_vms_change_places_over_the_host_itself(si
     assert result["passed"]
     assert "a" in [row["to"] for row in result["moves"]]
     step = run("xen_upgrade_plan", method="reboot", hosts=["a"])["next"]
-    assert (step["hosts"], step["disable"]) == ([pool.uuid("a")], []), "it takes VMs until they have changed places"
+    assert (step["hosts"], step["disable"]) == ([pool.uuid_of_host("a")], []), "it takes VMs until they have changed places"
     for action in result["actions"]:
         pool.do(action)
     assert pool.guests("a") == []
     pool("host.disable", pool.ref("b"))
-    assert run("xen_upgrade_plan", method="reboot", hosts=["a"])["next"]["disable"] == [pool.uuid("a")]
+    assert run("xen_upgrade_plan", method="reboot", hosts=["a"])["next"]["disable"] == [pool.uuid_of_host("a")]
 
 
 def test_a_vm_that_may_not_run_on_one_of_the_others_goes_to_another(simulator: Start, run: Run) -> None:

@@ -60,12 +60,12 @@ def test_the_plan_tells_hosts_moves_cost_and_what_comes_first(site: Planned, run
     assert cost["memory"] == sum(row["memory"] for wave in result["plan"]["waves"] for row in wave["moves"])
     assert cost["minutes"] == pytest.approx(sum(wave["minutes"] for wave in result["plan"]["waves"]), abs=0.3)
     step = result["next"]
-    assert (step["hosts"], step["evacuate"], step["starts"], result["done"]) == ([site.uuid("lab0")], True, [], False)
+    assert (step["hosts"], step["evacuate"], step["starts"], result["done"]) == ([site.uuid_of_host("lab0")], True, [], False)
     assert step["disable"] == step["hosts"]
     assert [row["name"] for row in step["actions"]] == [row["vm"] for row in first["moves"]]
     assert step["actions"][0] == {
         "action": "migrate", "vm": site.vm_record(first["moves"][0]["vm"])["uuid"], "name": first["moves"][0]["vm"],
-        "source": site.uuid("lab0"), "source_name": "lab0", "host": site.uuid(first["moves"][0]["to"]),
+        "source": site.uuid_of_host("lab0"), "source_name": "lab0", "host": site.uuid_of_host(first["moves"][0]["to"]),
         "host_name": first["moves"][0]["to"], "memory": first["moves"][0]["memory"],
     }  # fmt: skip
 
@@ -202,7 +202,7 @@ def test_plans_for_full_pools_are_valid_step_by_step(simulator: Start, run: Run,
     before = pool.where()
     if home == "always":
         for vm, host in before.items():
-            pool.mark(vm, marks.HOME, pool.uuid(host))
+            pool.mark(vm, marks.HOME, pool.uuid_of_host(host))
     follow: Row = {}
     plans = []
     while not plans or not plans[-1]["done"]:
@@ -219,7 +219,7 @@ def test_plans_for_full_pools_are_valid_step_by_step(simulator: Start, run: Run,
 def test_everybody_is_home_in_the_end_if_that_is_asked_for(site: Planned, run: Run) -> None:
     before = site.where()
     for vm, host in before.items():
-        site.mark(vm, marks.HOME, site.uuid(host))
+        site.mark(vm, marks.HOME, site.uuid_of_host(host))
     plans = carried_out(site, run, packages, return_home="always", max_hosts_down=2, **PACKAGES)
     assert site.where() == before
     assert plans[0]["cost"]["most_moved"] == 2
@@ -230,7 +230,7 @@ def test_everybody_is_home_in_the_end_if_that_is_asked_for(site: Planned, run: R
 def test_a_plan_is_gone_on_with_as_long_as_the_pool_is_as_it_left_it(site: Planned, run: Run) -> None:
     options = {"return_home": "always", **PACKAGES}
     for vm, host in site.where().items():
-        site.mark(vm, marks.HOME, site.uuid(host))
+        site.mark(vm, marks.HOME, site.uuid_of_host(host))
     first = run("xen_upgrade_plan", **options)
     site.carry_out(first["next"], packages)
     second = run("xen_upgrade_plan", follow=first["plan"], **options)
@@ -265,7 +265,7 @@ def test_a_pool_that_is_half_upgraded_is_finished(site: Planned, run: Run) -> No
 
 
 def test_only_the_hosts_asked_for(site: Planned, run: Run) -> None:
-    result = run("xen_upgrade_plan", hosts=["lab2", site.uuid("lab3")], **REBOOT)
+    result = run("xen_upgrade_plan", hosts=["lab2", site.uuid_of_host("lab3")], **REBOOT)
     assert set(result["due"]) == {"lab2", "lab3"} == set(chain(*waves(result)))
     refused = run("xen_upgrade_plan", hosts=["lab2"], **PACKAGES)
     assert refused["failed"]
@@ -449,7 +449,7 @@ def test_a_network_without_addresses_carries_no_vm(site: Planned, run: Run) -> N
 def test_a_vm_that_was_stopped_is_started_first_where_its_host_is_done(special: Planned, run: Run) -> None:
     vm = special.named("special-local")
     options = {"unmovable": "shutdown", "hosts": ["lab0"], **REBOOT}
-    special.mark("special-local", marks.STOPPED, f"shutdown {special.uuid('lab2')}")
+    special.mark("special-local", marks.STOPPED, f"shutdown {special.uuid_of_host('lab2')}")
     assert run("xen_upgrade_plan", **options)["next"]["hosts"], "it runs: nothing to do about it"
     special("VM.hard_shutdown", vm)
     step = run("xen_upgrade_plan", **options)["next"]
@@ -457,11 +457,11 @@ def test_a_vm_that_was_stopped_is_started_first_where_its_host_is_done(special: 
     assert (step["hosts"], step["starts"]) == ([], [])
     special.carry_out(step, packages)
     assert special.where()["special-local"] == "lab2"
-    assert run("xen_upgrade_plan", **options)["next"]["hosts"] == [special.uuid("lab0")]
+    assert run("xen_upgrade_plan", **options)["next"]["hosts"] == [special.uuid_of_host("lab0")]
 
 
 def test_a_vm_that_was_stopped_waits_for_its_host_and_keeps_its_memory(special: Planned, run: Run) -> None:
-    special.do({"action": "suspend", "vm": special.vm_record("special-local")["uuid"], "host": special.uuid("lab2")})
+    special.do({"action": "suspend", "vm": special.vm_record("special-local")["uuid"], "host": special.uuid_of_host("lab2")})
     result = run("xen_upgrade_plan", unmovable="shutdown", hosts=["lab2"], **REBOOT)
     (wave,) = result["plan"]["waves"]
     assert (wave["stops"], [(row["vm"], row["action"]) for row in wave["starts"]]) == ([], [("special-local", "resume")])
@@ -483,7 +483,7 @@ def test_hosts_that_were_in_maintenance_when_the_upgrade_began_stay_so_and_get_n
     site("host.disable", site.ref("lab3"))
     options = {"anti_affinity": "soft", **REBOOT}
     assert any(to == "lab3" for _vm, _source, to in moves(run("xen_upgrade_plan", **options)))
-    note = journal.Note("r1", "u1", since="20260101T00:00:00Z", disabled=[site.uuid("lab3")])
+    note = journal.Note("r1", "u1", since="20260101T00:00:00Z", disabled=[site.uuid_of_host("lab3")])
     site("pool.add_to_other_config", site.world.pools[0].pool_ref, f"{journal.PREFIX}1", note.text())
     result = run("xen_upgrade_plan", run="r1", since="2030-01-01T00:00:00Z", **options)
     assert ["lab3"] in waves(result)
@@ -492,7 +492,7 @@ def test_hosts_that_were_in_maintenance_when_the_upgrade_began_stay_so_and_get_n
 
 def test_where_nothing_is_due_vms_go_home_and_then_all_is_done(site: Planned, run: Run) -> None:
     site("VM.pool_migrate", site.named("db"), site.ref("lab3"), {})
-    site.mark("db", marks.HOME, site.uuid("lab1"))
+    site.mark("db", marks.HOME, site.uuid_of_host("lab1"))
     site.mark("web0", marks.HOME, "aa0b6b53-0000-0000-0000-000000000000")
     options = {"method": "none", "return_home": "always"}
     result = run("xen_upgrade_plan", **options)

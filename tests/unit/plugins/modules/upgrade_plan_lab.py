@@ -32,7 +32,7 @@ class Planned(Lab):
     def vm_record(self, name: str) -> Row:
         return dict(self.db.get("VM", self.named(name)))
 
-    def uuid(self, host: str) -> str:
+    def uuid_of_host(self, host: str) -> str:
         return str(self.db.get("host", self.ref(host))["uuid"])
 
     def mark(self, vm: str, key: str, value: str) -> None:
