@@ -62,7 +62,7 @@ demo: .venv/.demo ## Build a pool on simulated hosts, VMs on it, upgrade it; eac
 
 # --- checking it ---------------------------------------------------------------------------------------------------------
 
-test: format-check lint types licence docs-check changelog-check integration molecule unit ## Everything but sanity; ends with the summary of the unit tests
+test: format-check lint types licence docs-check changelog-check molecule unit ## What is to be right at every commit; ends with the summary of the unit tests
 
 unit: .venv/.dev ## Unit tests, on all the cores: make unit ARGS="-k network"
 	python -m pytest -n auto -m "not slow" $(ARGS)

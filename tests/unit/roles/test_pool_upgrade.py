@@ -81,6 +81,7 @@ def test_vms_that_cannot_move_hold_the_upgrade_up_before_anything_is_changed(lab
     assert pool.sim.calls() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unmovable", "hosts"), [("shutdown", ["lab0", "lab1", "lab2", "lab3"]), ("suspend", ["lab0", "lab1", "lab2"])])
 def test_vms_that_cannot_move_are_down_only_while_their_host_is_upgraded(lab: Start, unmovable: str, hosts: list[str]) -> None:
     pool = lab(special=True)
@@ -100,6 +101,7 @@ METHODS: dict[str, dict[str, t.Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 def test_each_method_upgrades_all_hosts(lab: Start, kind: str) -> None:
     pool = lab(kind)
