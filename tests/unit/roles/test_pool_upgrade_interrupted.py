@@ -132,6 +132,6 @@ def fail(pool: PoolToUpgrade, nth: int) -> None:
         if left[0] or not changing:
             return strike(method, changing)
         pool.sim.faults.strike = strike
-        return Strike(Fault(*LIKELIEST.get(method.removeprefix("Async."), BUSY)))
+        return Strike(Fault(*LIKELIEST.get(method.removeprefix("Async.").partition(":")[0], BUSY)))
 
     pool.sim.faults.strike = struck
