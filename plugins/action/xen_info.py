@@ -37,6 +37,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.module import (
     session_for,
     warn_about,
 )
+from ansible_collections.domzero.xen.plugins.module_utils.pace import Pace
 from ansible_collections.domzero.xen.plugins.modules.xen_info import MODULE
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -119,14 +120,15 @@ class ActionModule(ActionBase):
         shown = {"_ansible_no_log": True} if module.secret else {}
         return {**result, **shown, **({"warnings": warnings} if warnings else {})}
 
-    def _progress(self) -> t.Callable[[str, float], None]:
-        """With -v, a line whenever a long call has come another tenth of its way."""
+    def _progress(self) -> t.Callable[..., None]:
+        """With -v, a line whenever a long call has come another tenth of its way, with the rate and how long it will still take."""
         told: dict[str, int] = {}
+        pace = Pace()
 
-        def watch(method: str, share: float) -> None:
-            tenth = int(share * 10)
+        def watch(method: str, share: float, moved: int = 0) -> None:
+            words, tenth = pace.told(method, share, moved), int(share * 10)
             if tenth > told.get(method, 0):
-                self._display.v(f"{self._task.get_name()}: {method} {share:.0%}")
+                self._display.v(f"{self._task.get_name()}: {method} {words}")
             told[method] = tenth
 
         return watch

@@ -24,6 +24,7 @@ description:
   - What the guest tells of itself needs the tools (agent) in it. C(xen_os) is empty and there are no addresses without them,
     and while the VM is halted.
 extends_documentation_fragment:
+  - domzero.xen.inventory_filters
   - constructed
   - inventory_cache
 options:
@@ -118,21 +119,6 @@ options:
     description: Only VMs and hosts that have one of these tags. All if not set.
     type: list
     elements: str
-  filters:
-    description:
-      - A list of C(include) and C(exclude) with a Jinja2 condition over the variables each. The first condition that is true decides.
-      - Where none is true it is included, unless the last entry is an C(include), which then was the last way in.
-      - With O(strict=false) a condition that fails is not true.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      include:
-        description: A condition that lets in.
-        type: str
-      exclude:
-        description: A condition that keeps out.
-        type: str
   inventory_hostname:
     description:
       - What it is called in the inventory, as V(name), V(uuid) or a Jinja2 template over the variables such as
@@ -222,11 +208,10 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.errors import AnsibleParserError
 from ansible.inventory.group import to_safe_group_name
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable
 
 from ansible_collections.domzero.xen.plugins.module_utils import inventory as pools
 from ansible_collections.domzero.xen.plugins.module_utils.client import Session
@@ -234,6 +219,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.errors import ApiError
 from ansible_collections.domzero.xen.plugins.module_utils.inventory import Facts
 from ansible_collections.domzero.xen.plugins.module_utils.module import CONNECTION, log_in, warn_about
 from ansible_collections.domzero.xen.plugins.module_utils.tasks import NOT_YET
+from ansible_collections.domzero.xen.plugins.plugin_utils.choosing import Choosing
 from ansible_collections.domzero.xen.plugins.plugin_utils.trust import Marked
 
 OPTIONS = {name: spec for name, spec in CONNECTION.items() if name != "session"}
@@ -242,7 +228,7 @@ Connection = dict[str, t.Any]
 Read = dict[str, list[Facts]]
 
 
-class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+class InventoryModule(BaseInventoryPlugin, Choosing, Cacheable):
     NAME = "domzero.xen.xen"
 
     def verify_file(self, path: str) -> bool:
@@ -340,26 +326,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if tags := set(self.get_option("tags") or ()):
             rows = [facts for facts in rows if not tags.isdisjoint(facts["xen_tags"])]
         marked = Marked()
-        rows = [marked.all(facts) for facts in rows]
-        filters = [self._filter(entry) for entry in self.get_option("filters")]
-        return [facts for facts in rows if self._lets_in(filters, facts)] if filters else rows
-
-    def _filter(self, entry: t.Any) -> tuple[bool, t.Any]:
-        """Whether it includes, and its condition."""
-        if isinstance(entry, dict) and len(entry) == 1 and next(iter(entry)) in ("include", "exclude"):
-            ((word, condition),) = entry.items()
-            return word == "include", condition
-        raise AnsibleParserError(f"{entry!r} in filters is neither an include nor an exclude with a condition.")
-
-    def _lets_in(self, filters: t.Sequence[tuple[bool, t.Any]], facts: Facts) -> bool:
-        for includes, condition in filters:
-            try:
-                if _is_true(self._compose(condition, facts) if isinstance(condition, str) else condition):
-                    return includes
-            except Exception as e:  # whatever an expression of the user's raises
-                if self.get_option("strict"):
-                    raise AnsibleParserError(f"The filter {condition!r} fails for {facts['xen_name']!r}: {e}") from e
-        return not filters[-1][0]
+        return self.chosen([marked.all(facts) for facts in rows], "xen_name")
 
     # the inventory ------------------------------------------------------------------
     def _populate(self, rows: t.Sequence[Facts]) -> None:
@@ -381,17 +348,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             host.vars.update(facts)  # at once: set_variable would check these names for each of thousands
             for key in [("", f"{facts['xen_type']}s"), *pools.groups(facts, by)]:
                 (known.get(key) or self._group(key, known)).add_host(host)
-            self._construct(name, facts)
+            self.construct(name, facts)
 
     def _name(self, facts: Facts) -> str:
         wanted = self.get_option("inventory_hostname")
         if wanted in ("name", "uuid"):
             return t.cast("str", facts[f"xen_{wanted}"])
-        self.templar.available_variables = facts
-        try:
-            return str(self.templar.template(wanted)).strip()
-        except AnsibleError as e:
-            raise AnsibleParserError(f"inventory_hostname {wanted!r} fails for {facts['xen_name']!r}: {e}") from e
+        return self.called(facts, facts["xen_name"])
 
     def _group(self, key: tuple[str, str], known: dict[tuple[str, str], t.Any]) -> t.Any:
         """The group, made if it is not there yet; a folder's in that of the folder above it."""
@@ -404,15 +367,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self.inventory.add_child(parent, child)
         known[key] = self.inventory.groups[names[0]]
         return known[key]
-
-    def _construct(self, name: str, facts: Facts) -> None:
-        strict = self.get_option("strict")
-        if compose := self.get_option("compose"):
-            self._set_composite_vars(compose, facts, name, strict=strict)
-        if groups := self.get_option("groups"):
-            self._add_host_to_composed_groups(groups, facts, name, strict=strict)
-        if keyed := self.get_option("keyed_groups"):
-            self._add_host_to_keyed_groups(keyed, facts, name, strict=strict)
 
     def _warn_of_networks(self, rows: t.Sequence[Facts]) -> None:
         wanted = [name for name in self.get_option("address_networks") or () if name != pools.ANY_OTHER]
@@ -433,10 +387,6 @@ def _uncollected() -> t.Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _is_true(value: t.Any) -> bool:
-    return bool(boolean(value, strict=False)) if isinstance(value, str) else bool(value)
 
 
 def _is_unreachable(error: XenError) -> bool:

@@ -73,7 +73,8 @@ class Session(Base):  # type: ignore[misc]
         super().__init__(endpoint.url)
         self.endpoint = endpoint
         self.requests = 0
-        self.watch: t.Callable[[str, float], None] | None = None  # is told how far a long call is, from 0 to 1
+        # is told how far a long call is, from 0 to 1; and how many bytes that are, where it moves some
+        self.watch: t.Callable[..., None] | None = None
         self.mirror: t.Any = None  # what is kept of the pool between tasks (mirror.py), where somebody wants that
         self._http = Http(endpoint)
         self._json: bool | None = None
@@ -128,6 +129,9 @@ class Session(Base):  # type: ignore[misc]
     def abandon(self) -> None:
         """The host went down and the session with it: there is nobody to log out from."""
         self._session = None
+
+    def go_on(self) -> None:
+        """Asked between the pieces of a long transfer; one that is to end raises (side.py)."""
 
     def move_to(self, host: str) -> None:
         """Go on at another address: of the coordinator, or the coordinator's new one."""

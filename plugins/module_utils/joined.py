@@ -126,7 +126,7 @@ def read(session: Session, cls: str, conditions: Record, fields: t.Sequence[str]
     One bulk read for the class and for each class that a condition or the query looks into. Raises NotFound for a class or
     field that is not there, InvalidChange for a query that cannot be read.
     """
-    search = _compiled(query) if query else None
+    search = compiled(query) if query else None
     rows = Rows(session)
     try:
         records = rows.of(cls)
@@ -144,7 +144,8 @@ def read(session: Session, cls: str, conditions: Record, fields: t.Sequence[str]
     return result
 
 
-def _compiled(query: str) -> t.Callable[[t.Any], t.Any]:
+def compiled(query: str) -> t.Callable[[t.Any], t.Any]:
+    """What answers a query. Raises InvalidChange for one that is not JMESPath, XenError where the package is missing."""
     if jmespath is None:
         raise XenError("The Python package jmespath, which a query needs, is missing where the task runs.", hint="pip install jmespath")
     try:

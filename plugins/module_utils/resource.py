@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 
@@ -125,6 +126,10 @@ class Resource:
         return {**known, **({"uuid": found.record["uuid"]} if found and known else {})}
 
     # carrying out ---------------------------------------------------------------
+    def alone(self) -> t.ContextManager[object]:
+        """What a task holds while it looks, plans and works, so that no other does the same. In check mode nobody is kept out."""
+        return contextlib.nullcontext()
+
     def session_on(self, host: str) -> Session:
         """A session on another host than the coordinator, for one operation that must be sent there; it ends with it."""
         raise NotImplementedError(f"{type(self).__name__} sends nothing to {host}")
@@ -197,22 +202,27 @@ def converge(resource: Resource, *, check_mode: bool) -> dict[str, t.Any]:
     """The only place that knows check mode and diff."""
     try:
         refuse_blank(resource)
-        found = resource.find()
-        plan = resource.plan(found)
-        refuse_disruption(plan, resource.params)
-        refuse_refused(plan, resource.objects)
-        refuse_forbidden(plan, resource.session)
-        after = plan.after
-        # a plan of nothing but waits finishes what an interrupted task began
-        if plan.steps and not check_mode:
-            _carry_out(resource, plan)
-            if not plan.silent:
-                resource.objects.forget()
-                found = resource.find()
-                after = resource.observe(found) if found else {}
+        with contextlib.nullcontext() if check_mode else resource.alone():
+            return _converged(resource, check_mode)
     except ApiError as e:
         e.message = resource.objects.readable(e.message)
         raise
+
+
+def _converged(resource: Resource, check_mode: bool) -> dict[str, t.Any]:
+    found = resource.find()
+    plan = resource.plan(found)
+    refuse_disruption(plan, resource.params)
+    refuse_refused(plan, resource.objects)
+    refuse_forbidden(plan, resource.session)
+    after = plan.after
+    # a plan of nothing but waits finishes what an interrupted task began
+    if plan.steps and not check_mode:
+        _carry_out(resource, plan)
+        if not plan.silent:
+            resource.objects.forget()
+            found = resource.find()
+            after = resource.observe(found) if found else {}
     shown = Plan(plan.before, after)
     return {
         "changed": plan.changed,

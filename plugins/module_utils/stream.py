@@ -27,6 +27,7 @@ from .http_transfer import LAST_WORDS, Broken, Getting, Putting, Refused, opened
 from .transport import Endpoint
 
 Progress = t.Callable[[int], None]  # bytes so far
+Write = t.Callable[[memoryview], None]
 Query = t.Mapping[str, str]
 DAY = 86400.0  # seconds a transfer may take
 SETTLE = 60.0  # seconds until a task has ended after its connection has
@@ -56,15 +57,34 @@ def download(
     Raises ApiError (the pool's reason), ConnectionFailed (the connection broke), Timeout, XenError (disk full); no file remains then.
     """
     started = time.monotonic()
-    with Landing(target, sparse=sparse) as file, _Work(session, what, timeout) as work:
-        asked = functools.partial(Getting, path=path, query=work.signed(query), session=session.handle)
-        with work.watched(), opened(asked, _at(session, host)) as incoming:
-            _drain(incoming.readinto, file.write, lambda: work.moved(file.size, progress))
-        result = work.outcome(SETTLE)
+    with Landing(target, sparse=sparse) as file:
+        result = receive(session, path, query, file.write, what=what, host=host, timeout=timeout, progress=progress)
         if seal:
             seal(file)
         file.finish()
         return Moved(file.size, file.sha256, time.monotonic() - started, result)
+
+
+def receive(
+    session: Session, path: str, query: Query, write: Write, *, what: str, host: str = "", timeout: float = DAY,
+    progress: Progress | None = None, expected: t.Callable[[], int] = lambda: 0, note: str = "",
+) -> t.Any:  # fmt: skip
+    """GET path into a function that takes the next bytes; it is called in a thread beside. The task's result.
+
+    Other parameters as of download. expected: bytes that come in all, as soon as somebody knows (0 until then): the task shows then
+    how far it is, where the host does not say so itself. note: the task's description, by which it is known should this process be killed.
+    Raises as download, and what write raises. That all has come is only certain once this returns.
+    """
+    with _Work(session, what, timeout, note=note) as work:
+        asked = functools.partial(Getting, path=path, query=work.signed(query), session=session.handle)
+        with work.watched(), opened(asked, _at(session, host)) as incoming:
+
+            def moved() -> None:
+                work.size = expected()
+                work.moved(incoming.received, progress)
+
+            _drain(incoming.readinto, write, moved)
+        return work.outcome(SETTLE)
 
 
 def upload(
@@ -173,15 +193,15 @@ def _feed(fill: t.Callable[[memoryview], memoryview], send: t.Callable[[memoryvi
 class _Work:
     """The task on the pool that a transfer reports to: ours, named for whoever looks at the pool; gone when this ends."""
 
-    def __init__(self, session: Session, what: str, timeout: float, mark: str = ""):
-        self.session, self.what, self._mark = session, what, mark
+    def __init__(self, session: Session, what: str, timeout: float, mark: str = "", note: str = ""):
+        self.session, self.what, self._mark, self._note = session, what, mark, note
         self._end, self._timeout = time.monotonic() + timeout, timeout
-        self._ended, self._asked = False, float("-inf")
+        self._ended, self._asked = False, time.monotonic()
         self.size = 0  # of what is to be moved, where it is known
         self.result: t.Any = ""
 
     def __enter__(self) -> _Work:
-        self.ref: str = self.session.call("task.create", self.what, self._mark)
+        self.ref: str = self.session.call("task.create", self.what, self._mark or self._note)
         return self
 
     def signed(self, query: Query) -> dict[str, str]:
@@ -193,21 +213,26 @@ class _Work:
 
     def moved(self, size: int, progress: Progress | None) -> None:
         """Raises Timeout."""
+        self.session.go_on()
         if progress:
             progress(size)
-        if self.session.watch:
-            self._tell(self.session.watch, size)
+        self._tell(size)
         if self.left < 0:
             raise Timeout(f"{self.what} had moved {size} bytes after {self._timeout:g} seconds and was ended.")
 
-    def _tell(self, watch: t.Callable[[str, float], None], size: int) -> None:
-        """How far it is; of what has no size known before, the pool's own account, asked now and then."""
+    def _tell(self, size: int) -> None:
+        """How far it is. Of what has no size known before the pool's own account, asked now and then; else the pool is told."""
+        watch, due = self.session.watch, time.monotonic() - self._asked > ASK
+        if self.size and watch:
+            watch(self.what, size / self.size, size)
+        if not due:
+            return
+        self._asked = time.monotonic()
         if self.size:
-            watch(self.what, size / self.size)
-        elif time.monotonic() - self._asked > ASK:
-            self._asked = time.monotonic()
+            tasks.quietly(self.session, "task.set_progress", self.ref, min(1.0, size / self.size))
+        elif watch:
             with contextlib.suppress(XenError):
-                watch(self.what, float(self.session.call("task.get_progress", self.ref, timeout=LAST_CALLS)))
+                watch(self.what, float(self.session.call("task.get_progress", self.ref, timeout=LAST_CALLS)), size)
 
     def outcome(self, timeout: float) -> t.Any:
         """The task's result. Raises ApiError, Timeout, OutcomeUnknown."""

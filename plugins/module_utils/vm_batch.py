@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import ThreadPoolExecutor, wait
 
 from .client import Session
 from .errors import InvalidChange, XenError
 from .module import failure, perform
 from .resources.vm import Vm
-from .side import Side
+from .side import Side, Sides
 from .vm_list import Looked, Options, label, look_at, naming, row_of, taken
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
@@ -44,15 +43,14 @@ class Batch:
         busy = [n for n, row in enumerate(self.absent) if row["changed"]]
         self._removals = [busy[i : i + parallel] for i in range(0, len(busy), parallel)]
         self._waiting: list[str] = []
-        self._sides: list[Side] = []
+        self._sides = Sides(session)
 
     def carry_out(self) -> None:
         """Removes first, since that makes room. Nothing is begun after a round in which something failed."""
         try:
             self._carry_out()
         finally:
-            for side in self._sides:
-                side.end()
+            self._sides.end()
 
     def _carry_out(self) -> None:
         for entries, rows, rounds in ((self._leaving, self.absent, self._removals), (self._entries, self.vms, self.rounds)):
@@ -61,7 +59,7 @@ class Batch:
                     self._waiting += [rows[n]["name"] for n in places]
                     done = [{"name": rows[n]["name"], "changed": False, "operations": []} for n in places]
                 else:
-                    done = self._at_once([entries[n] for n in places])
+                    done = self._sides.each([entries[n] for n in places], len(places), label, _one)
                 for n, row in zip(places, done):
                     rows[n] = row
 
@@ -82,21 +80,6 @@ class Batch:
 
     def diffs(self) -> list[Row]:
         return [row["diff"] for row in (*self.absent, *self.vms) if "diff" in row]
-
-    def _at_once(self, entries: t.Sequence[Options]) -> list[Row]:
-        self._sides += [Side(self.session) for _new in range(len(self._sides), len(entries))]
-        sides = self._sides[: len(entries)]
-        for side, entry in zip(sides, entries):
-            side.work_on(label(entry), self.session.watch)
-        with ThreadPoolExecutor(len(entries)) as threads:
-            running = [threads.submit(_one, side, entry) for side, entry in zip(sides, entries)]
-            try:
-                wait(running)
-            except BaseException:  # interrupted: end what is under way, and wait until it has
-                for side in sides:
-                    side.stop()
-                raise
-        return [one.result() for one in running]
 
 
 def _one(side: Side, entry: Options) -> Row:

@@ -81,15 +81,15 @@ class Lab:
         given = {**login, "fingerprint": [self.host.fingerprint_sha256], **params}
         file = self.folder / "arguments.json"
         file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
-        return self._timed(sys.executable, "-m", f"ansible_collections.domzero.xen.plugins.modules.{module}", str(file))
+        return self.timed(sys.executable, "-m", f"ansible_collections.domzero.xen.plugins.modules.{module}", str(file))
 
     def curl(self, path: str, /, *options: str, written: str = "", **query: str) -> Run:
         """written: the file, which a module has on the disk when it ends and curl has not."""
         arguments = "&".join(f"{key}={value}" for key, value in {"session_id": self.session.handle, **query}.items())
-        return self._timed("curl", "--silent", "--fail", "--insecure", *options, f"{self.host.url}{path}?{arguments}", written=written)
+        return self.timed("curl", "--silent", "--fail", "--insecure", *options, f"{self.host.url}{path}?{arguments}", written=written)
 
     @staticmethod
-    def _timed(*command: str, written: str = "") -> Run:
+    def timed(*command: str, written: str = "") -> Run:
         os.sync()  # nobody pays for what the one before has left to be written
         environment = {**os.environ, "SYNC": written}
         done = subprocess.run([sys.executable, "-c", STOPWATCH, *command], capture_output=True, text=True, check=False, env=environment)

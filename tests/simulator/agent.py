@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import fresh_pool, guests, hosts, member_start, memory, power_states, software, vm_running
+from . import db_restore, fresh_pool, guests, hosts, member_start, memory, power_states, software, vm_running
 from .modeltypes import NULL
 from .operations import refresh_host
 from .world import scheduled
@@ -86,6 +86,8 @@ def agent_leaves(world: World, machine: str, back: float | None, rebooted: bool)
 def agent_starts(world: World, machine: str, rebooted: bool) -> None:
     """The endpoint listens again. A member waits for its coordinator; a coordinator wakes the members that waited."""
     starting = world.machines[machine]
+    if not world.faults.stays_down(machine):
+        db_restore.take_effect(starting, rebooted=rebooted)
     if not starting.pool.db.exists("host", starting.host_ref):
         starting.power = "off"  # removed from its pool while it was away: only a new installation brings it back
         return

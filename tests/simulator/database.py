@@ -210,6 +210,16 @@ class Database:
                 if holder is not None:
                     holder[back] = [*holder[back], ref]
 
+    def clear(self) -> None:
+        """Everything goes at once, as another database takes its place."""
+        for cls, table in self.tables.items():
+            for ref in table:
+                self.gone.append(Gone(cls, ref, self.stamps[cls].pop(ref).created, self._next()))
+                self.dirty[cls, ref] = None
+            table.clear()
+        del self.gone[:-GONE_KEPT]
+        self.changed()
+
     def put(self, cls: str, ref: str, record: Record) -> None:
         """A row as it was saved or dumped; ``derive`` must follow."""
         self.tables[cls][ref] = {**self.schema.blank_record(cls), **record}

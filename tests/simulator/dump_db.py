@@ -16,11 +16,19 @@ if t.TYPE_CHECKING:
 
 def dump(db: Database) -> str:
     """The whole database as XML text."""
-    major, minor = db.schema.version
+    major, minor = version(db)
     manifest = (("schema_major_vsn", major), ("schema_minor_vsn", minor), ("generation_count", db.generation))
     pairs = "".join(f'<pair key="{key}" value="{value}"/>' for key, value in manifest)
     tables = "".join(_table(db, cls) for cls in sorted(db.tables))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<database><manifest>{pairs}</manifest>{tables}</database>'
+
+
+def version(db: Database) -> tuple[int, int]:
+    """Major and minor version of the schema: that of the coordinator's release, as far as it tells."""
+    pool = next(iter(db.all("pool").values()), {"master": ""})
+    told = db.all("host").get(pool["master"], {}).get("software_version", {}).get("db_schema", "")
+    major, _dot, minor = told.partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else db.schema.version
 
 
 def _table(db: Database, cls: str) -> str:

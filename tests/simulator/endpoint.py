@@ -20,6 +20,7 @@ from .dispatch import Outcome, dispatch, run
 from .errors import Fault
 from .faults import Cut
 from .handlers import Exchange, Refused, Reply
+from .nbd_server import NbdServer
 from .protocol import ENDLESS, Protocols
 from .schema import message_names
 from .streaming import ARRIVES, Arriving, Streamed, send
@@ -75,8 +76,10 @@ class Endpoint:
         self._context = certificate.context()
         self._context.sni_callback = self._choose
         self._listener: asyncio.Server | None = None
-        self._protocol: web.Server | None = None
+        self._protocol: Protocols | None = None
+        self.nbd = NbdServer(self)
         self.calls = 0  # calls received, whatever came of them
+        self.exchanges = 0  # requests of other paths that began
 
     async def listen(self) -> None:
         """Opens the port; OSError if it is taken."""
@@ -86,15 +89,18 @@ class Endpoint:
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocol, self.machine.address, self.server.port, ssl=self._context, reuse_address=True
         )
+        await self.nbd.listen()
 
     async def shut(self, grace: float = GRACE) -> None:
         """Stops listening; connections end as soon as their answer is out."""
         listener, protocol = self._listener, self._protocol
         self._listener = self._protocol = None
         if listener and protocol:
+            protocol.stopped = True
             listener.close()
             for connection in protocol.connections:
                 connection.close()  # idle ones end now, the others after their answer
+            await self.nbd.shut()
             await protocol.shutdown(max(grace, 0.05))  # 0 would mean no limit
 
     def open(self) -> None:
@@ -112,9 +118,18 @@ class Endpoint:
         self._shown = self.certificate.context()
         certs.show(self.machine, self.certificate)
 
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What shows the certificate of now."""
+        return self._shown
+
     def present_fresh(self) -> None:
         """A new self-signed one."""
         self.present(*certs.make(self.machine.name, self.machine.address))
+
+    def show(self) -> None:
+        """The pool learns again which one it is."""
+        certs.show(self.machine, self.certificate)
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """At each handshake: the certificate of now, while the port stays open."""
@@ -197,6 +212,7 @@ class Endpoint:
 
     # handlers --------------------------------------------------------------------------------------------------------
     async def _handler(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.exchanges += 1
         route = handlers.find(request.method, request.path)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

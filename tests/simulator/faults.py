@@ -60,6 +60,7 @@ class Faults:
         self.unplugged: set[str] = set()  # machines whose next start leaves their storage unplugged
         self.slow_boots: dict[str, float] = {}  # machine -> seconds more that its next boot takes
         self.transfers: list[tuple[str, int]] = []  # HTTP path, and the bytes after which its next transfer is cut
+        self.scripts: list[tuple[str, list[str]]] = []  # HTTP path, and the error with which the host's work for it fails
 
     def add(self, kind: str, method: str | None, *, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0) -> None:
         """fail, slow, cut-before or cut-after at the n-th call of a method (None: of any changing one), counted from now."""
@@ -103,6 +104,18 @@ class Faults:
         self.transfers.remove(found)
         return found[1]
 
+    def fail_transfer(self, path: str, code: str, *params: str) -> None:
+        """The host's part of the next transfer on an HTTP path fails in the middle (``/host_backup``, ``/host_restore``)."""
+        self.scripts.append((path, [code, *params]))
+
+    def transfer_fault(self, path: str) -> Fault | None:
+        """What is to break the transfer that begins."""
+        found = next((fault for fault in self.scripts if fault[0] == path), None)
+        if found is None:
+            return None
+        self.scripts.remove(found)
+        return Fault(*found[1])
+
     def fail_migration(self, code: str, *params: str, vm: str = "", nth: int = 1) -> None:
         """The n-th live migration from now (of the VM with that uuid) breaks in the middle; the guest goes on where it was.
 
@@ -142,6 +155,7 @@ class Faults:
         breaks += [f"the next boot of {name} takes {seconds:g} s more" for name, seconds in self.slow_boots.items()]
         breaks += [f"the next start of {name} leaves its storage unplugged" for name in sorted(self.unplugged)]
         cuts = [f"the next transfer on {path} ends after {size} bytes" for path, size in self.transfers]
+        cuts += [f"the next transfer on {path} fails with {' '.join(error)}" for path, error in self.scripts]
         return [*map(str, self.triggers), *breaks, *cuts, *(f"{name} does not come back" for name in sorted(self.absent))]
 
     def clear(self) -> None:
@@ -151,6 +165,7 @@ class Faults:
         self.slow_boots.clear()
         self.unplugged.clear()
         self.transfers.clear()
+        self.scripts.clear()
         self.absent.clear()
 
     def strike(self, method: str, changing: bool) -> Strike:

@@ -9,6 +9,7 @@ Where the site says ``guests: {agent: true}`` every VM that has something to boo
 * ``vm-data/sim-boot``: seconds until the tools answer
 * ``vm-data/sim-shutdown``: seconds the guest needs to shut down; ``ignore``: it never does
 * ``vm-data/sim-suspend``: seconds until the guest is ready to be suspended or to move; ``ignore``: it never is
+* ``vm-data/sim-writes``: what it writes to its disks by itself (guest_writes.py)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import ipaddress
 import typing as t
 import zlib
 
-from . import guests, vm_running
+from . import guest_writes, guests, vm_running
 from .agenda import scheduled
 from .errors import Fault
 from .guest_systems import os_version
@@ -71,6 +72,7 @@ def boot_seconds(world: World, record: Record) -> float:
 def woken(world: World, db: Database, vm: str) -> None:
     """The guest's processors turn: its tools answer some time later, or at once if they were there before."""
     record = db.get("VM", vm)
+    guest_writes.begin(world, record)
     if not has_tools(world, db, record) or not db.exists("VM_guest_metrics", record["guest_metrics"]):
         return
     seconds = 0.0 if db.get("VM_guest_metrics", record["guest_metrics"])["PV_drivers_detected"] else boot_seconds(world, record)

@@ -76,7 +76,8 @@ def _pool(pool: Pool) -> Breaches:
     if not db.exists("host", pool.pool["master"]):
         yield "the pool has no coordinator"
     for ref, host in db.all("host").items():
-        if not any(m.host_ref == ref for m in pool.machines):
+        live = db.all("host_metrics").get(host["metrics"], {}).get("live", True)
+        if live and not any(m.host_ref == ref for m in pool.machines):
             yield f"host {host['name_label']} has no machine"
         if not db.exists("host_metrics", host["metrics"]):
             yield f"host {host['name_label']} has no metrics"

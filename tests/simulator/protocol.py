@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import typing as t
 
 from aiohttp import web, web_protocol
@@ -21,6 +22,12 @@ class _Protocol(web_protocol.RequestHandler):
         super().__init__(*args, **kwargs)
         self._first: bytes | None = b""  # what has come, while it is not clear what it begins
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ends at once what shook hands while the port closed: nobody is there to answer."""
+        super().connection_made(transport)
+        if isinstance(self._manager, Protocols) and self._manager.stopped:
+            t.cast(asyncio.Transport, transport).abort()
+
     def data_received(self, data: bytes) -> None:
         """Looks at the head of the first request."""
         if self._first is None:
@@ -37,7 +44,12 @@ class _Protocol(web_protocol.RequestHandler):
 
 
 class Protocols(web.Server):
-    """Makes the protocol of each connection."""
+    """Makes the protocol of each connection, until it is stopped."""
+
+    stopped = False
 
     def __call__(self) -> web_protocol.RequestHandler:
+        """ConnectionAbortedError for what was taken just before the port closed: asyncio would let it hang, unanswered and open."""
+        if self.stopped:
+            raise ConnectionAbortedError
         return _Protocol(self, loop=self._loop, **self._kwargs)

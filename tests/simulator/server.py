@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import random
+import socket
 import threading
 import typing as t
 from pathlib import Path
@@ -16,7 +18,22 @@ from .streaming import keep_memory
 from .world import Machine, World
 
 THREADS = 400  # each blocked event.from holds one
+PORTS = range(20000, 32768)  # below those that the kernel hands out by itself, to NBD servers of another simulator for one
+HELD_AT = "127.10.255.254"  # whoever has a port of this address has it on all addresses of simulated hosts
 T = t.TypeVar("T")
+
+
+def _hold_a_port() -> socket.socket:
+    """A port that no other simulator of this machine takes while the socket is open; OSError if there is none."""
+    for port in random.sample(PORTS, len(PORTS)):
+        held = socket.socket()
+        try:
+            held.bind((HELD_AT, port))
+        except OSError:
+            held.close()
+        else:
+            return held
+    raise OSError(f"No port from {PORTS.start} to {PORTS.stop - 1} is free on {HELD_AT}.")
 
 
 class Server:
@@ -25,6 +42,7 @@ class Server:
     def __init__(self, world: World, folder: Path, port: int = 0) -> None:
         self.world, self.folder, self.port = world, folder, port
         self.endpoints: dict[str, Endpoint] = {}
+        self._held: socket.socket | None = None
         self._loop = asyncio.new_event_loop()
         self._threads = concurrent.futures.ThreadPoolExecutor(THREADS, "call")
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="wire")
@@ -60,17 +78,12 @@ class Server:
         return endpoint
 
     async def _open_all(self) -> None:
+        if self.port == 0:
+            self._held = _hold_a_port()
+            self.port = self._held.getsockname()[1]
         for endpoint in self.endpoints.values():
-            if self.port == 0:
-                await self._pick_port(endpoint.machine.address)
             if endpoint.machine.power == "on":
                 await endpoint.listen()
-
-    async def _pick_port(self, address: str) -> None:
-        probe = await self._loop.create_server(asyncio.Protocol, address, 0)
-        self.port = probe.sockets[0].getsockname()[1]
-        probe.close()
-        await probe.wait_closed()
 
     def stop(self) -> None:
         """Nobody listens any more."""
@@ -80,6 +93,8 @@ class Server:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(GRACE * 5)
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._held:
+            self._held.close()
 
     async def _shut_all(self) -> None:
         await asyncio.gather(*(endpoint.shut(0.0) for endpoint in self.endpoints.values()))

@@ -9,7 +9,7 @@ import threading
 import typing as t
 from pathlib import Path
 
-from . import invariants, load_db, releases, schema, site
+from . import host_archive, invariants, load_db, releases, schema, site
 from .disks.guest import Disks
 from .errors import Fault, Refusal
 from .server import Server
@@ -183,6 +183,12 @@ class Simulation:
             self.world.after(0, "agent leaves", machine=host, back=None, rebooted=True)
         return []
 
+    def ctl_medium(self, host: str, choice: str) -> list[str]:
+        """Boots a host from the installation medium."""
+        with self.world.lock:
+            host_archive.from_medium(self.world.machines[self._known_host(host)], restore=choice == "restore")
+        return []
+
     def ctl_fault(
         self, kind: str, method: str | None = None, nth: int = 1, error: t.Sequence[str] = (), seconds: float = 0.0, size: int = 0
     ) -> list[str]:
@@ -195,6 +201,8 @@ class Simulation:
                 faults.clear()
             elif kind == "cut-transfer":
                 faults.cut_transfer(method or "", size)
+            elif kind == "fail-transfer":
+                faults.fail_transfer(method or "", *error)
             elif kind == "unplugged":
                 faults.leave_unplugged(self._known_host(method))
             elif kind == "late":

@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import asdict
 from pathlib import Path
 
+from . import guest_writes
 from .clock import Clock
 from .database import Database
 from .disks import attached
@@ -151,6 +152,7 @@ class Store:
         self._calls = len(world.calls)
         world.store = self
         world.resume(kept["agenda"])
+        guest_writes.go_on(world)
         return world
 
     def _load_pool(self, world: World, name: str, generation: int) -> Pool:

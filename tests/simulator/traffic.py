@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from .world import World
 
 GIB = 1 << 30
-BREATH = 0.003  # real seconds in which another migration may begin where time does not count
+BREATH = 0.003  # real seconds in which another migration may begin where time does not count; a busy machine may need more
 STEPS = 10  # looks at a migration's progress
 QUEUE_LOOK = 0.05  # real seconds between looks of one that waits for its turn
 TINY = 1e-9
@@ -53,7 +53,7 @@ class Traffic:
     """All migrations of a world. Call with the world's lock held."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.motion = world, Motion()
+        self.world, self.motion, self.breath = world, Motion(), BREATH
         self.flows: list[Flow] = []
         self._queue: list[Flow] = []
         self._others: Counter[str] = Counter()  # migrations with disks that leave each host
@@ -128,7 +128,7 @@ class Traffic:
             self.settle()
             return
         before = self._changes
-        self._turn.wait(BREATH)
+        self._turn.wait(self.breath)
         self.settle()
         moving = [other for other in self.flows if not other.done]
         if before == self._changes and flow in moving and min(moving, key=self._next) is flow:

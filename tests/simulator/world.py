@@ -24,6 +24,8 @@ from .traffic import Traffic
 from .updates import Catalogue
 
 if t.TYPE_CHECKING:
+    from .guest_writes import Writer
+    from .nbd_server import NbdServer
     from .store import Store
 
 __all__ = ["ACTIONS", "Machine", "Nic", "Pool", "World", "scheduled"]
@@ -31,6 +33,8 @@ __all__ = ["ACTIONS", "Machine", "Nic", "Pool", "World", "scheduled"]
 
 class Endpoint(t.Protocol):
     """What listens for a machine; a machine that only lives in-process has none."""
+
+    nbd: NbdServer
 
     def open(self) -> None:
         """Listen again."""
@@ -43,6 +47,9 @@ class Endpoint(t.Protocol):
 
     def present_fresh(self) -> None:
         """A new self-signed one."""
+
+    def show(self) -> None:
+        """The pool learns again which one it is."""
 
 
 @dataclass
@@ -171,6 +178,8 @@ class World:
         self.shelf = Shelf(lambda: self.folder)  # what is on the disks
         self.faults = Faults()
         self.updates = Catalogue()  # what hosts could be brought up to
+        self.writer: Writer | None = None  # for guests that write by themselves
+        self.nbd_go = False  # whether NBD servers know GO, which real ones do not
         self.traffic = Traffic(self)  # guests on their way
         self.calls: list[dict[str, t.Any]] = []  # every changing call
         self.store: Store | None = None
@@ -256,6 +265,8 @@ class World:
         self._agenda.stop()
         self.stopped = True
         self.notify()
+        if self.writer:
+            self.writer.join()
         if self._temporary:
             self._temporary.cleanup()
 

@@ -18,6 +18,8 @@ from ansible.utils.plugin_docs import get_docstring
 from ansible_collections.domzero.xen.tests.simulator.running import Simulator
 from ansible_collections.domzero.xen.tests.tools import loop_disk
 
+pytestmark = pytest.mark.slow(whole=True)  # every module's, at any time
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (CHECKOUT / "tests/examples").glob("*.yml"))
 CONNECTION = ("hostname", "username", "password", "validate_certs", "ca_file", "fingerprint")
@@ -37,7 +39,7 @@ def action_of(task: Task) -> str | None:
 def aimed_at_the_simulator(task: Task) -> Task:
     """Without the address and login that stand in the example."""
     action = action_of(task)
-    if not action or not isinstance(task[action], dict):
+    if not action or not action.startswith("domzero.xen.xen_") or not isinstance(task[action], dict):
         return task
     return {**task, action: {option: value for option, value in task[action].items() if option not in CONNECTION}}
 
@@ -66,7 +68,7 @@ def plays_of(module: str, table: Task, ready: Task) -> list[Task]:
         "hosts": "localhost",
         "gather_facts": False,
         "vars": {"simulator": ready, "checkout": str(CHECKOUT), **table.get("vars", {})},
-        "module_defaults": {"group/domzero.xen.xen": {**login, **trusted}},
+        "module_defaults": {"group/domzero.xen.xen": {**login, **trusted}, **table.get("defaults", {})},
     }
     plays: list[Task] = []
     before, once = dict(table.get("before", {})), set(table.get("once", []))

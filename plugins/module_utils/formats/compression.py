@@ -24,6 +24,13 @@ class Damaged(XenError):
     """A file is not what it should be: cut off, changed, or of another kind."""
 
 
+def unread(error: BaseException | None) -> OSError | None:
+    """Why something could not be read, as it comes or as the readers of formats tell it; None for damage and all else."""
+    cause = error.__cause__ if isinstance(error, Damaged) else error
+    # what gzip says of damaged data is an OSError by its class only
+    return cause if isinstance(cause, OSError) and not isinstance(cause, gzip.BadGzipFile) else None
+
+
 def compression_of(head: bytes) -> str:
     """none, gzip or zstd, by a file's first bytes."""
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "none")
@@ -82,7 +89,8 @@ def _zstd(source: Readable) -> t.Iterator[Reader]:
         with _zstandard(source) as read:
             yield read
         return
-    feeder = threading.Thread(target=_pour, args=(source, process.stdin), daemon=True)
+    failed: list[BaseException] = []  # why the source could not be read
+    feeder = threading.Thread(target=_pour, args=(source, process.stdin, failed), daemon=True)
     feeder.start()
     with process:
         stdout, stderr = t.cast("t.Any", process.stdout), t.cast("t.Any", process.stderr)
@@ -90,7 +98,10 @@ def _zstd(source: Readable) -> t.Iterator[Reader]:
 
         def checked(buffer: memoryview) -> int:
             count = read(buffer)
-            if count < len(buffer) and process.wait():
+            status = process.wait() if count < len(buffer) else 0
+            if failed:
+                raise failed[0]
+            if status:
                 raise Damaged(f"The file is damaged: it cannot be unpacked ({stderr.read().decode(errors='replace').strip()}).")
             return count
 
@@ -123,11 +134,17 @@ def _zstandard(source: Readable) -> t.Iterator[Reader]:
         yield checked
 
 
-def _pour(source: Readable, into: t.Any) -> None:
+def _pour(source: Readable, into: t.Any, failed: list[BaseException]) -> None:
     buffer = memoryview(bytearray(PIECE))
-    with contextlib.suppress(OSError):  # whoever reads has had enough
+    try:
         while count := source.readinto(buffer):
             rest = buffer[:count]
             while rest:
-                rest = rest[os.write(into.fileno(), rest) :]
-        into.close()
+                try:
+                    rest = rest[os.write(into.fileno(), rest) :]
+                except OSError:
+                    return  # whoever reads has had enough
+    except BaseException as e:
+        failed.append(e)
+    finally:
+        into.close()  # else the command waits for more for ever

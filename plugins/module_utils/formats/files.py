@@ -78,6 +78,25 @@ def refuse_bad_target(target: Path) -> None:
         raise InvalidChange(f"The folder {folder} is not writable for the user the task runs as.")
 
 
+def sync_folder(path: Path) -> None:
+    """The names in it to the disk, where a file system has a way to say so (CIFS has none in some releases). Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as e:
+        if e.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def forget_cached(fd: int) -> None:
+    """What is read next is what lies on the disk, not what is remembered of it, where it is there already."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+
 def sha256_of(path: Path | str) -> str:
     """64 hexadecimal digits. Raises OSError."""
     with open(path, "rb", buffering=0) as file:
@@ -112,14 +131,30 @@ class Landing:
         refuse_bad_target(self.target)
         try:
             self._fd = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._fd, 0)
+            self._claim()
         except BlockingIOError:
-            os.close(self._fd)
+            self._close()
             raise XenError(f"Another task is writing {self.target}.", hint="Wait for it, or give another name.") from None
         except OSError as e:
+            self._close()
             raise self._failed(e) from e
         return self
+
+    def _claim(self) -> None:
+        """Raises BlockingIOError when it is somebody else's, OSError."""
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            own = os.path.samestat(os.fstat(self._fd), os.lstat(self.temporary))
+        except FileNotFoundError:
+            own = False
+        if not own:
+            raise BlockingIOError  # it got its name just now: this is a finished file
+        os.ftruncate(self._fd, 0)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def write(self, piece: memoryview | bytes) -> None:
         """The next bytes."""
@@ -162,22 +197,16 @@ class Landing:
             os.ftruncate(self._fd, self.size)
             os.fsync(self._fd)
             os.replace(self.temporary, self.target)
-            folder = os.open(self.target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.target.parent)
         except OSError as e:
             raise self._failed(e) from e
-        os.close(self._fd)
-        self._fd = -1
+        self._close()
 
     def __exit__(self, *_error: object) -> None:
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)
-            os.close(self._fd)
-            self._fd = -1
+            self._close()
 
     def _failed(self, error: OSError) -> XenError:
         written = f" after {self.size} bytes" if self.size else ""

@@ -139,11 +139,18 @@ class Chain:
     """A VHD with its parents, the disk itself first. Raises Damaged when one is not the parent of the one before.
 
     belongs: asked of a file and the next where they do not say so themselves; some hosts write other uuids each time.
+    whole: whether the last one has to have no parent; what is read of a part of a chain are zeros where it has nothing.
     """
 
-    def __init__(self, paths: t.Sequence[Path | str], belongs: t.Callable[[Path, Path], bool] = lambda _child, _parent: False):
+    def __init__(
+        self,
+        paths: t.Sequence[Path | str],
+        belongs: t.Callable[[Path, Path], bool] = lambda _child, _parent: False,
+        *,
+        whole: bool = True,
+    ):
         self.files: list[Vhd] = []
-        self._belongs = belongs
+        self._belongs, self._whole = belongs, whole
         try:
             for path in paths:
                 self.files.append(Vhd(path))
@@ -178,7 +185,7 @@ class Chain:
                     hint="Name the files in order, the one that holds the newest changes first.",
                 )
         last = self.files[-1]
-        if last.differencing and last.header:
+        if self._whole and last.differencing and last.header:
             told = f" ({last.header.parent_name})" if last.header.parent_name else ""
             raise Damaged(
                 f"{last.path} holds changes only; its parent {last.header.parent_uuid}{told} is missing.",
@@ -197,9 +204,16 @@ class Chain:
 
     def read(self, offset: int, length: int) -> bytes:
         """The disk there."""
+        layers: list[tuple[Vhd, list[Extent]]] = []
+        for file in self.files:
+            layers.append((file, list(file.extents(offset, min(offset + length, self.size)))))
+            if layers[-1][1] == [(offset, length)]:  # what is below is hidden
+                if len(layers) == 1:
+                    return file.read(offset, length)
+                break
         out = bytearray(length)
-        for file in reversed(self.files):
-            for start, count in file.extents(offset, min(offset + length, self.size)):
+        for file, extents in reversed(layers):
+            for start, count in extents:
                 out[start - offset : start - offset + count] = file.read(start, count)
         return bytes(out)
 

@@ -34,7 +34,7 @@ class Plan:
     """A VHD that is to be written. size: of the disk in bytes, made a multiple of 512; sectors: which are in it, by block."""
 
     size: int
-    sectors: dict[int, int]  # number of the block -> bitmap of its sectors, the first one the highest bit
+    sectors: t.Mapping[int, int]  # number of the block -> bitmap of its sectors, the first one the highest bit; each is asked for once
     parent: Parent | None = None
     uuid: str = field(default_factory=lambda: str(uuids.uuid4()))
     time: int = field(default_factory=timestamp)
@@ -62,8 +62,8 @@ class Plan:
             )  # fmt: skip
         yield footer + header.pack()
         yield self._table()
-        for number, bitmap in sorted(self.sectors.items()):
-            yield bitmap.to_bytes(BLOCK // SECTOR // 8, "big").ljust(bitmap_size(BLOCK), b"\0")
+        for number in sorted(self.sectors):
+            yield self.sectors[number].to_bytes(BLOCK // SECTOR // 8, "big").ljust(bitmap_size(BLOCK), b"\0")
             for at in range(number * BLOCK, (number + 1) * BLOCK, PIECE):
                 count = max(0, min(PIECE, self.size - at))
                 yield (read(at, count) if count else b"").ljust(PIECE, b"\0")

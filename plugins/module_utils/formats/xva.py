@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .checksums import sha1, xxh64
 from .compression import Damaged, Reader, compression_of, unpacked
-from .files import Hashed, Readable, is_zero
+from .files import Hashed, Readable, forget_cached, is_zero
 from .ova import Ova, parse
 
 BLOCK = 1 << 20
@@ -25,7 +25,7 @@ SECTOR = tarfile.BLOCKSIZE
 BIGGEST_OVA = 1 << 28
 CHECKSUMS: dict[str, t.Callable[[memoryview], str]] = {"xxhash": xxh64, "checksum": sha1}
 THERE = "It is looked for on the machine where the task runs."
-_ENTRY = re.compile(r"(Ref:\d+)/(\d{8,})(?:\.(xxhash|checksum))?")
+ENTRY = re.compile(r"(Ref:\d+)/(\d{8,})(?:\.(xxhash|checksum))?")
 
 
 class Contents(t.NamedTuple):
@@ -47,10 +47,16 @@ class Contents(t.NamedTuple):
 
 def look_into(path: Path | str) -> tuple[str, Ova]:
     """Compression and description, read from the beginning of a file. Raises Damaged, XenError."""
-    with _opened(path) as file, _named(path):
-        compression = _compression(file)
+    with opened(path) as file, named(path):
+        compression = compression_in(file)
         with unpacked(file, compression) as read:
-            return compression, _Archive(read).ova()
+            return compression, Archive(read).ova()
+
+
+def description_of(path: Path | str) -> bytes:
+    """The ova.xml as it is in a file. Raises Damaged, XenError."""
+    with opened(path) as file, named(path), unpacked(file, compression_in(file)) as read:
+        return Archive(read).description()
 
 
 def verify(path: Path | str, wrap: t.Callable[[Readable], Readable] = lambda source: source) -> Contents:
@@ -58,19 +64,21 @@ def verify(path: Path | str, wrap: t.Callable[[Readable], Readable] = lambda sou
 
     wrap: what to put between the file and the reader, such as a brake.
     """
-    with _opened(path) as file:
-        compression = _compression(file)
+    with opened(path) as file:
+        with named(path):
+            forget_cached(file.fileno())
+            compression = compression_in(file)
         with Hashed(wrap(file)) as source:
-            with _named(path):
+            with named(path):
                 with unpacked(source, compression) as read:
-                    checker = _Checker(_Archive(read))
+                    checker = _Checker(Archive(read))
                     checker.run()
                 source.drain()
             return checker.contents(compression, file.tell(), source.sha256)
 
 
 @contextlib.contextmanager
-def _named(path: Path | str) -> t.Iterator[None]:
+def named(path: Path | str) -> t.Iterator[None]:
     """Errors tell the file, and what to do."""
     try:
         yield
@@ -81,47 +89,51 @@ def _named(path: Path | str) -> t.Iterator[None]:
         raise Damaged(f"{path} cannot be read: {e.strerror or e}.", hint=THERE) from e
 
 
-def _opened(path: Path | str) -> t.Any:
+def opened(path: Path | str) -> t.Any:
     try:
         return open(path, "rb", buffering=0)
     except OSError as e:
         raise Damaged(f"{path} cannot be read: {e.strerror}.", hint=THERE) from e
 
 
-def _compression(file: t.Any) -> str:
+def compression_in(file: t.Any) -> str:
     file.seek(0)
     head = file.read(4)
     file.seek(0)
     return compression_of(head)
 
 
-class _Archive:
-    """The entries of a tar, one after another."""
+class Archive:
+    """The entries of a tar, one after another. header: the sector before the one that was taken last."""
 
     def __init__(self, read: Reader):
         self._read = read
-        self._header, self._buffer = memoryview(bytearray(SECTOR)), memoryview(bytearray(BLOCK + SECTOR))
+        self.header, self._buffer = memoryview(bytearray(SECTOR)), memoryview(bytearray(BLOCK + SECTOR))
         self.last = "its beginning"
 
     def ova(self) -> Ova:
         """The first entry."""
+        return parse(self.description())
+
+    def description(self) -> bytes:
+        """The text of the first entry."""
         first = self.next()
         if first is None or first[0] != "ova.xml":
             raise Damaged(f"It begins with {first[0] if first else 'the end of an archive'!r}, not with ova.xml.")
         if first[1] > BIGGEST_OVA:
             raise Damaged(f"Its description has {first[1]} bytes.")
-        return parse(bytes(self.payload(first[1], memoryview(bytearray(first[1] + SECTOR)))))
+        return bytes(self.payload(first[1], memoryview(bytearray(first[1] + SECTOR))))
 
     def next(self) -> tuple[str, int] | None:
         """Name and size of the next entry, None at the end of the archive; its content has to be taken before the one after."""
-        count = self._read(self._header)
+        count = self._read(self.header)
         if count < SECTOR:
             raise Damaged(f"It is cut off after {self.last}.")
-        if is_zero(self._header):
+        if is_zero(self.header):
             self._end()
             return None
         try:
-            info = tarfile.TarInfo.frombuf(bytes(self._header), "utf-8", "surrogateescape")
+            info = tarfile.TarInfo.frombuf(bytes(self.header), "utf-8", "surrogateescape")
         except tarfile.HeaderError as e:
             raise Damaged(f"What follows {self.last} is no entry of a tar archive ({e}).") from e
         if not info.isreg() or info.size < 0:
@@ -141,19 +153,25 @@ class _Archive:
             raise Damaged(f"Between {self.last} and the next entry is something.")
         return buffer[:size]
 
+    def content(self, size: int) -> t.Iterator[memoryview]:
+        """The content of an entry of any size, in pieces, each valid until the next; what fills up its last sector is left out."""
+        while size > 0:
+            yield self.payload(min(size, BLOCK))
+            size -= BLOCK
+
     def _end(self) -> None:
         """A second sector of zeros, and nothing but zeros after it."""
-        if self._read(self._header) < SECTOR:
+        if self._read(self.header) < SECTOR:
             raise Damaged("It is cut off within the end of the archive.")
         count = SECTOR
         while count:
-            if not is_zero(self._header[:count]):
+            if not is_zero(self.header[:count]):
                 raise Damaged("Something follows the end of the archive.")
-            count = self._read(self._header)
+            count = self._read(self.header)
 
 
 class _Checker:
-    def __init__(self, archive: _Archive):
+    def __init__(self, archive: Archive):
         self.archive = archive
         self.ova = archive.ova()
         self._expected = self.ova.disks()
@@ -167,7 +185,7 @@ class _Checker:
         """Raises Damaged."""
         while entry := self.archive.next():
             name, size = entry
-            match = _ENTRY.fullmatch(name)
+            match = ENTRY.fullmatch(name)
             if not match:
                 self._something_else(name, size)
                 continue
@@ -186,9 +204,8 @@ class _Checker:
     def _something_else(self, name: str, size: int) -> None:
         if self.ova.export_version >= 2:
             raise Damaged(f"{name!r} does not belong there.")
-        while size > 0:  # the table of checksums at the end of old files
-            self.archive.payload(min(size, BLOCK))
-            size -= BLOCK
+        for _piece in self.archive.content(size):  # the table of checksums at the end of old files
+            pass
 
     def _block(self, disk: str, number: int, name: str, size: int) -> None:
         if disk != self._disk:

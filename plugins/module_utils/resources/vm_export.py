@@ -26,7 +26,7 @@ from ..tasks import quietly
 from ..vms import Vms
 
 GET, GET_METADATA = "http/get_export", "http/get_export_metadata"  # as xapi calls the permissions
-MARK = "domzero.xen:export"  # other_config of a snapshot that is there only to be exported: the VM's uuid
+MARK = "domzero.xen:export"  # other_config of a snapshot that is there only to be exported: its own uuid
 SNAPSHOT = "domzero.xen export"  # its name until it has the mark
 COMPRESSION = {"none": "false", "gzip": "true", "zstd": "zstd"}
 
@@ -126,7 +126,9 @@ class VmExport(Resource):
             raise InvalidChange(f"{label} is {found.record['power_state']}.", hint="Halt it first, or set live: true.")
         self._refuse_blocked(found, "snapshot")
         snapshot = plan.add("VM.snapshot", found.ref, SNAPSHOT, what=f"take a snapshot of {label}", slow=True)
-        plan.add("VM.add_to_other_config", snapshot, MARK, found.record["uuid"], what=f"mark the snapshot of {label}")
+        if MARK in found.record["other_config"]:
+            plan.add("VM.remove_from_other_config", snapshot, MARK, what=f"remove the mark that {label} has inherited")
+        plan.add("VM.add_to_other_config", snapshot, MARK, what=f"mark the snapshot of {label}", run=self._mark)
         plan.add("VM.set_is_a_template", snapshot, False, what=f"make the snapshot of {label} a VM")
         plan.add("VM.set_name_label", snapshot, found.record["name_label"], what=f"name the snapshot of {label} as it")
         plan.add(GET, snapshot, what=f"export {label}", run=self._fetch(found))
@@ -139,18 +141,23 @@ class VmExport(Resource):
 
     # snapshots that are only there for this ---------------------------------------------
     def _leftovers(self, found: Found) -> dict[str, Record]:
-        """Snapshots of the VM that an export took which is over, or broke off."""
+        """Snapshots of the VM that an export took which is over, or broke off. What came out of such an export bears its mark, too,
+        and so do the snapshots that somebody takes of that: the mark counts where it is the snapshot's own.
+        """
         rows = self.objects.all("VM")
         mine = {ref: row for ref, row in rows.items() if row["is_a_snapshot"] and row["snapshot_of"] == found.ref}
-        return {ref: row for ref, row in mine.items() if MARK in row["other_config"] or row["name_label"] == SNAPSHOT}
+        return {ref: row for ref, row in mine.items() if row["other_config"].get(MARK) == row["uuid"] or row["name_label"] == SNAPSHOT}
 
     def _remove_leftovers(self, plan: Plan, found: Found) -> None:
         label = self._label(found)
         for ref, record in self._leftovers(found).items():
             if record["current_operations"]:
                 raise InvalidChange(f"{label} is being exported by another task.", hint="Wait for it to end.")
-            for vbd in disks_of(self.objects, record):
-                plan.add("VDI.destroy", vbd["VDI"], what=f"remove a disk of an old snapshot of {label}", slow=True)
+            vbds, vdis = self.objects.all("VBD"), self.objects.all("VDI")
+            for held in disks_of(self.objects, record):
+                users = {vbds[vbd]["VM"] for vbd in vdis[held["VDI"]]["VBDs"] if vbd in vbds}
+                if users <= {ref}:
+                    plan.add("VDI.destroy", held["VDI"], what=f"remove a disk of an old snapshot of {label}", slow=True)
             plan.add("VM.destroy", ref, what=f"remove the snapshot of {label} that an export left", slow=True)
 
     def call(self, operation: Operation, params: t.Sequence[t.Any]) -> t.Any:
@@ -182,6 +189,9 @@ class VmExport(Resource):
         quietly(self.session, "VM.destroy", snapshot)
 
     # carrying out -----------------------------------------------------------------------
+    def _mark(self, snapshot: str, key: str) -> None:
+        self.session.call("VM.add_to_other_config", snapshot, key, str(self.session.call("VM.get_uuid", snapshot)))
+
     def _fetch(self, found: Found) -> t.Callable[[str], None]:
         path, more = ("/export_metadata", {"export_snapshots": "false"}) if self.params["metadata_only"] else ("/export", {})
         compression = {} if self.params["metadata_only"] else {"use_compression": COMPRESSION[self.params["compression"]]}

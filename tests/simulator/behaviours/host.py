@@ -135,5 +135,5 @@ def destroy(call: Call, self: str) -> None:
 def _refuse_live(call: Call, host: str) -> None:
     """Raises HOST_IS_LIVE [host] for the coordinator and for one that answers."""
     call.db.get("host", host)
-    if host == call.pool.pool["master"] or call.world.machine_of(call.pool, host).power == "on":
+    if host == call.pool.pool["master"] or any(m.host_ref == host and m.power == "on" for m in call.pool.machines):
         raise Fault("HOST_IS_LIVE", host)

@@ -16,6 +16,11 @@ if t.TYPE_CHECKING:
     from ..dispatch import Call
 
 
+METADATA = "cbt_metadata"
+DRIVES_GO = 4.0  # seconds
+TURNS = 40
+
+
 def _set(call: Call, vdi: str, **fields: t.Any) -> None:
     """The driver keeps it too if its medium can; needs a plugged PBD."""
     record = call.db.get("VDI", vdi)
@@ -96,13 +101,32 @@ def disable_cbt(call: Call, self: str) -> None:
 
 @message("VDI.data_destroy")
 def data_destroy(call: Call, self: str) -> None:
-    """The snapshot's data goes, what changed since stays known."""
-    record = call.db.get("VDI", self)
+    """The snapshot's data goes, what changed since stays known. A second time is fine."""
+    record = dict(call.db.get("VDI", self))
     with working(call, record["SR"], "vdi_data_destroy", self, "data_destroy") as (found, ctx):
-        found.vdi_data_destroy(ctx, record["location"])
+        if record["type"] == METADATA:
+            return
+        call.db.set("VDI", self, type=METADATA)  # nobody may begin to use it
+        try:
+            _wait_for_drives_to_go(call, self)
+            found.vdi_data_destroy(ctx, record["location"])
+        except Fault:
+            call.db.set("VDI", self, type=record["type"])
+            raise
         sm_config = {key: value for key, value in record["sm_config"].items() if key != PARENT}
-        call.db.set("VDI", self, type="cbt_metadata", physical_utilisation=0, sm_config=sm_config)
+        call.db.set("VDI", self, physical_utilisation=0, sm_config=sm_config)
         sr_cleaning.kick(found, ctx)
+
+
+def _wait_for_drives_to_go(call: Call, vdi: str) -> None:
+    """Those of a snapshot, too, and of one that reads it over NBD. Raises VDI_IN_USE [vdi, data_destroy] after four seconds."""
+    for _turn in range(TURNS):
+        if not call.db.get("VDI", vdi)["VBDs"]:
+            return
+        call.sleep(DRIVES_GO / TURNS)
+        if not call.world.clock.speed:  # who is about to let go of it needs time nevertheless
+            call.world.pause(0.01)
+    raise Fault("VDI_IN_USE", vdi, "data_destroy")
 
 
 @message("VDI.list_changed_blocks")
@@ -112,17 +136,6 @@ def list_changed_blocks(call: Call, vdi_from: str, vdi_to: str) -> str:
     vdi_operations.check(call.db, vdi_from, "list_changed_blocks")
     with working(call, record["SR"], "vdi_list_changed_blocks", vdi_to, "list_changed_blocks") as (found, ctx):
         return found.vdi_changed(ctx, record["location"], later["location"])
-
-
-@message("VDI.get_nbd_info")
-def get_nbd_info(call: Call, self: str) -> list[dict[str, t.Any]]:
-    """Where the disk is served: nowhere, while no network is for that."""
-    record = call.db.get("VDI", self)
-    if record["type"] == "cbt_metadata":
-        raise Fault("VDI_INCOMPATIBLE_TYPE", self, vdi_operations.type_name(record["type"]))
-    if any({"nbd", "insecure_nbd"} & set(network["purpose"]) for network in call.db.all("network").values()):
-        raise NotSimulated("VDI.get_nbd_info with a network for NBD")
-    return []
 
 
 @message("VDI.revert")

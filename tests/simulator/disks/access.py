@@ -70,7 +70,6 @@ class Writer:
             with self._world.lock:
                 self._leave()
                 self._open()
-        self._note(offset, len(data))
 
     def _try_to_write(self, offset: int, data: bytes | memoryview) -> bool:
         """False when the disk consists of other layers by now."""
@@ -83,6 +82,7 @@ class Writer:
                 self._driver.grow(self._ctx, self._record["location"], fresh)
         with shelf.lock:
             if shelf.changes == self._changes:
+                self._note(offset, len(data))  # what a snapshot has is in the snapshot's log
                 self.chain.write(offset, data)
             return shelf.changes == self._changes
 

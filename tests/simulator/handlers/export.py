@@ -78,8 +78,20 @@ def export_metadata(exchange: Exchange) -> Reply:
         except Fault as fault:
             finish(call, "failure", error_info=fault.description)
             raise
-        finish(call, "success")
-    return Reply(body=tar.entry("ova.xml", ova) + tar.END, headers=_headers(exchange, call))
+    body = tar.entry("ova.xml", ova) + tar.END
+    headers = {**_headers(exchange, call), "Content-Length": str(len(body))}
+    return Reply(body=iter((body,)), headers=headers, finished=_finished(exchange, call))
+
+
+def _finished(exchange: Exchange, call: Call, ended: t.Callable[[], object] = lambda: None) -> t.Callable[[bool], None]:
+    """The task ends, and what is to end with it."""
+
+    def finished(sent: bool) -> None:
+        with exchange.world.lock:
+            ended()
+            finish(call, "success" if sent else "failure", **({} if sent else {"error_info": GONE.description}))
+
+    return finished
 
 
 def see(exchange: Exchange, srs: t.Iterable[str]) -> None:
@@ -111,11 +123,7 @@ def export(exchange: Exchange) -> Reply:
             raise
         ova = contents.ova(preserve_power_state=exchange.query.get("preserve_power_state") == "true", keep_metadata=False)
 
-    def finished(sent: bool) -> None:
-        with exchange.world.lock:
-            marked.__exit__(None, None, None)
-            finish(call, "success" if sent else "failure", **({} if sent else {"error_info": GONE.description}))
-
+    finished = _finished(exchange, call, lambda: marked.__exit__(None, None, None))
     return Reply(body=pack(packed, _stream(call, ova, contents.disks())), headers=_headers(exchange, call), finished=finished)
 
 

@@ -13,8 +13,8 @@ from . import ROUTES, Exchange, Refused, Reply, handler
 KNOWN = (
     ("PUT", "/import", "vm-admin"), ("PUT", "/import_metadata", "vm-admin"), ("PUT", "/import_raw_vdi", "vm-admin"),
     ("GET", "/export", "vm-admin"), ("GET", "/export_metadata", "vm-admin"), ("GET", "/export_raw_vdi", "vm-admin"),
-    ("CONNECT", "/console", "vm-operator"), ("GET", "/console", "vm-operator"), ("GET", "/host_backup", "pool-admin"),
-    ("PUT", "/host_restore", "pool-admin"), ("GET", "/host_logs_download", "pool-operator"), ("PUT", "/pool_patch_upload", "pool-operator"),
+    ("CONNECT", "/console", "vm-operator"), ("GET", "/console", "vm-operator"), ("GET", "/host_logs_download", "pool-operator"),
+    ("PUT", "/pool_patch_upload", "pool-operator"),
     ("GET", "/vncsnapshot", "vm-operator"), ("GET", "/sync_config_files/2", "pool-admin"), ("GET", "/system-status", "pool-operator"),
     ("PUT", "/rrd", "pool-admin"), ("PUT", "/messages", "vm-power-admin"), ("CONNECT", "/remotecmd", "pool-admin"),
     ("GET", "/wlb_report", "read-only"), ("GET", "/wlb_diagnostics", "read-only"), ("PUT", "/services", "pool-admin"),

@@ -23,6 +23,8 @@ from ansible_collections.domzero.xen.tests.tools.loop_disk import GPT, LoopDisk,
 
 from .conftest import Ran
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 SMALL, LARGE = 400 * MIB, 900 * MIB
 RESIZES = ("VDI.resize", "VDI.resize_online")

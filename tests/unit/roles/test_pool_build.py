@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.domzero.xen.tests.simulator import invariants
 
 
@@ -33,6 +35,7 @@ def test_three_equal_hosts_become_a_pool_and_a_second_run_changes_nothing(shippe
     assert invariants.check(lab.sim.world) == []
 
 
+@pytest.mark.slow(whole=True)
 def test_a_host_that_joins_later_is_given_its_address_and_then_the_storage(shipped):
     lab = shipped("homogeneous")
     first = {"name": "xcp00", "address": "127.20.0.200:{{ simulator_port }}"}
@@ -52,6 +55,7 @@ def test_a_host_that_joins_later_is_given_its_address_and_then_the_storage(shipp
     assert invariants.check(lab.sim.world) == []
 
 
+@pytest.mark.slow(whole=True)
 def test_passwords_of_shares_appear_neither_in_the_output_nor_in_a_pbd(shipped):
     lab = shipped("homogeneous")
     ran = lab.run("pool_build", "-vvv", "--diff")
@@ -72,6 +76,7 @@ def test_hosts_with_other_cpus_are_refused_with_the_reason_and_nothing_is_change
     assert branch.sim.calls() == []
 
 
+@pytest.mark.slow(whole=True)
 def test_hosts_with_other_cpus_join_by_force_with_a_warning(shipped):
     branch = shipped("heterogeneous")
     ran = branch.run("pool_build")
@@ -86,6 +91,7 @@ def test_hosts_with_other_cpus_join_by_force_with_a_warning(shipped):
     assert pool.pool["default_SR"] == pool.db.one("SR", name_label="NAS")
 
 
+@pytest.mark.slow(whole=True)
 def test_check_mode_changes_nothing_before_and_after(shipped):
     lab = shipped("homogeneous")
     before = lab.run("pool_build", "--check", "--diff")

@@ -10,6 +10,8 @@ import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import agent, invariants
 
+pytestmark = pytest.mark.slow
+
 Lab = t.Any
 STORAGE = {"name": "Storage", "nic": "eth2"}
 NFS = {"name": "VM disks", "type": "nfs", "server": "172.16.0.10", "path": "/export/vms"}

@@ -16,6 +16,8 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ansible_collections.domzero.xen.tests.simulator.world import World
 from ansible_collections.domzero.xen.tests.tools.checkout import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 DATABASES = sorted((CHECKOUT / "tests/simulator/data/state-dbs").glob("*.xml"))
 
 

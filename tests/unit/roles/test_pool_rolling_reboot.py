@@ -13,6 +13,8 @@ from .conftest import Ran, Variables
 from .meanwhile import finished, told
 from .pool_to_upgrade import PoolToUpgrade
 
+pytestmark = pytest.mark.slow
+
 PLAY = """
 - hosts: xen_pools
   gather_facts: false
@@ -68,7 +70,6 @@ def test_check_mode_tells_the_plan_or_what_is_in_the_way(pool: PoolToReboot) -> 
     assert pool.changes() == []
 
 
-@pytest.mark.slow
 def test_some_hosts_alone(pool: PoolToReboot) -> None:
     before = booted(pool)
     ran = pool.reboot(pool_rolling_reboot_unmovable="shutdown", pool_rolling_reboot_hosts=["lab2"])

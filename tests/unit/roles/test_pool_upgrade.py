@@ -13,6 +13,8 @@ from ansible_collections.domzero.xen.tests.simulator import invariants, upgrade_
 
 from .pool_to_upgrade import PoolToUpgrade
 
+pytestmark = pytest.mark.slow
+
 Start = t.Callable[..., PoolToUpgrade]
 
 
@@ -81,7 +83,6 @@ def test_vms_that_cannot_move_hold_the_upgrade_up_before_anything_is_changed(lab
     assert pool.sim.calls() == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("unmovable", "hosts"), [("shutdown", ["lab0", "lab1", "lab2", "lab3"]), ("suspend", ["lab0", "lab1", "lab2"])])
 def test_vms_that_cannot_move_are_down_only_while_their_host_is_upgraded(lab: Start, unmovable: str, hosts: list[str]) -> None:
     pool = lab(special=True)
@@ -101,7 +102,6 @@ METHODS: dict[str, dict[str, t.Any]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 def test_each_method_upgrades_all_hosts(lab: Start, kind: str) -> None:
     pool = lab(kind)

@@ -14,6 +14,8 @@ import pytest
 from .meanwhile import MOVE, STORY, UPDATE, UPGRADED, Somebody, finished, killed, lab, told, when
 from .pool_to_upgrade import PLAYBOOK, PoolToUpgrade
 
+pytestmark = pytest.mark.slow  # what every run does is in test_pool_upgrade.py
+
 OLD = "4.17.5-13"
 ASKED = {"domzero.xen:home", "domzero.xen:stopped"}  # marks of VMs that tell what remains to be done
 
@@ -74,7 +76,6 @@ def test_finalize_upgrades_no_more_hosts_and_leaves_nothing_behind(tmp_path: Pat
         assert {pool.on()[name] for name in away} <= {"lab0"}, "VMs on the newer host cannot go back to an older one, all others can"
 
 
-@pytest.mark.slow
 def test_an_upgrade_whose_finalize_was_interrupted_can_still_be_resumed(tmp_path: Path) -> None:
     with lab(tmp_path, special=True, protected=True) as pool:
         half_done(pool)
@@ -86,7 +87,6 @@ def test_an_upgrade_whose_finalize_was_interrupted_can_still_be_resumed(tmp_path
         finished(pool)
 
 
-@pytest.mark.slow
 def test_finalize_brings_every_vm_home_after_reboots(tmp_path: Path) -> None:
     with lab(tmp_path, "reboot", special=True, protected=True) as pool:
         killed(pool, "host.reboot", 2, pool_upgrade_method="reboot", **STORY)
@@ -98,7 +98,6 @@ def test_finalize_brings_every_vm_home_after_reboots(tmp_path: Path) -> None:
         finished(pool)
 
 
-@pytest.mark.slow
 def test_abort_gives_back_and_vms_stay_until_the_next_upgrade(tmp_path: Path) -> None:
     with lab(tmp_path, special=True, protected=True) as pool:
         half = half_done(pool)
@@ -120,9 +119,7 @@ def test_abort_gives_back_and_vms_stay_until_the_next_upgrade(tmp_path: Path) ->
         finished(pool)
 
 
-@pytest.mark.parametrize(
-    "action", ["resume", pytest.param("finalize", marks=pytest.mark.slow), pytest.param("abort", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("action", ["resume", "finalize", "abort"])
 def test_what_was_never_begun_is_not_gone_on_with(tmp_path: Path, action: str) -> None:
     with lab(tmp_path) as pool:
         for arguments in ([], ["--check"]):
@@ -132,7 +129,6 @@ def test_what_was_never_begun_is_not_gone_on_with(tmp_path: Path, action: str) -
         assert pool.changes() == []
 
 
-@pytest.mark.slow
 def test_while_one_run_is_at_work_another_is_told_whose_it_is(tmp_path: Path) -> None:
     with lab(tmp_path) as pool:
         clock, moving = pool.sim.world.clock, threading.Event()
@@ -154,7 +150,6 @@ def test_while_one_run_is_at_work_another_is_told_whose_it_is(tmp_path: Path) ->
         finished(pool)
 
 
-@pytest.mark.slow
 def test_a_run_that_was_taken_over_changes_nothing_any_more(tmp_path: Path) -> None:
     with lab(tmp_path, protected=True) as pool:
         when(pool, MOVE, 1, lambda: take_over(pool))

@@ -58,6 +58,7 @@ def by_command(file: Path, **more: t.Any) -> Variables:
 
 
 # tasks of the user's own ---------------------------------------------------------------------------
+@pytest.mark.slow
 def test_tasks_of_the_users_own_get_every_host_when_it_is_empty(tmp_path: Path) -> None:
     with lab(tmp_path, "reboot") as pool:
         said = tasks(tmp_path, SAYS)

@@ -14,6 +14,8 @@ from ansible_collections.domzero.xen.tests.simulator import agent
 from .meanwhile import MOVE, STORY, UPGRADED, Somebody, finished, lab, told, when
 from .pool_to_upgrade import PoolToUpgrade
 
+pytestmark = pytest.mark.slow  # what every run does is in test_pool_upgrade.py
+
 GIB = 1 << 30
 PATIENT = {"pool_upgrade_host_timeout": 4}
 
@@ -64,7 +66,6 @@ SURPRISES: dict[str, tuple[t.Callable[[Somebody], None], dict[str, str]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("which", ["halted", "moved"])
 def test_each_surprise_on_its_way_leads_to_a_new_plan(tmp_path: Path, which: str) -> None:
     does, power = SURPRISES[which]
@@ -85,7 +86,6 @@ def test_a_migration_that_fails_once_is_made_again(tmp_path: Path) -> None:
         finished(pool)
 
 
-@pytest.mark.slow
 def test_a_vm_whose_migration_always_fails_is_named_and_all_is_given_back(tmp_path: Path) -> None:
     with lab(tmp_path, protected=True) as pool:
         uuid = pool.records("VM")["app0-02"]["uuid"]
@@ -106,7 +106,6 @@ def test_a_vm_whose_migration_always_fails_is_named_and_all_is_given_back(tmp_pa
         finished(pool)
 
 
-@pytest.mark.slow
 def test_a_host_that_stays_down_is_named_and_the_next_run_finishes(tmp_path: Path) -> None:
     with lab(tmp_path, protected=True, special=True) as pool:
         pool.sim.faults.keep_down("lab2")
@@ -133,7 +132,6 @@ def switch_on(pool: PoolToUpgrade, host: str) -> None:
         agent.power_on(pool.sim.world.machines[host])
 
 
-@pytest.mark.slow
 def test_the_coordinator_stays_down_and_the_next_run_finishes(tmp_path: Path) -> None:
     with lab(tmp_path, protected=True) as pool:
         pool.sim.faults.keep_down("lab0")
@@ -149,7 +147,6 @@ def test_the_coordinator_stays_down_and_the_next_run_finishes(tmp_path: Path) ->
         finished(pool)
 
 
-@pytest.mark.slow
 def test_hosts_that_come_late_or_without_their_storage_are_helped(tmp_path: Path) -> None:
     with lab(tmp_path, protected=True) as pool:
         pool.sim.faults.slow_boot("lab1", 900)

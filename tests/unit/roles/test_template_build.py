@@ -19,6 +19,8 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
 from .conftest import Ran
 
+pytestmark = pytest.mark.slow
+
 
 class Build:
     """The role on a pool of one host, with an image of a disk; its guests do not switch themselves off."""

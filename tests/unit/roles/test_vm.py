@@ -111,6 +111,7 @@ def test_all_that_is_wrong_is_told_before_anything_is_changed(play: Play) -> Non
     assert play.sim.calls() == []
 
 
+@pytest.mark.slow(whole=True)
 def test_a_vm_that_fails_is_named_and_the_next_run_goes_on(play: Play) -> None:
     play.sim.faults.fail("VM.start", error=["HOST_NOT_ENOUGH_FREE_MEMORY", "4294967296", "1024"])
     ran = play(vm_vms=SHOP, **SETS)
@@ -122,6 +123,7 @@ def test_a_vm_that_fails_is_named_and_the_next_run_goes_on(play: Play) -> None:
     assert guests(play.sim) == {"db": "Running", "web1": "Running", "web2": "Running"}
 
 
+@pytest.mark.slow(whole=True)
 def test_vms_that_are_to_go_go(play: Play) -> None:
     assert play(vm_vms=SHOP, **SETS).code == 0
     gone = [{"name": name, "allow_disruption": True, "force": True, "shutdown_timeout": 1} for name in ("web1", "web2", "web3")]

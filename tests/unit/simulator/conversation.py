@@ -70,7 +70,7 @@ class Asked:
         return dict(self.db.get(cls, ref))
 
 
-def until(world: World, holds: t.Callable[[], object], seconds: float = 10.0) -> None:
+def until(world: World, holds: t.Callable[[], object], seconds: float = 40.0) -> None:
     """Waits, in real seconds, for something the world does by itself."""
     end = time.monotonic() + seconds
     while True:
@@ -82,7 +82,7 @@ def until(world: World, holds: t.Callable[[], object], seconds: float = 10.0) ->
         time.sleep(0.005)
 
 
-def settle(world: World, seconds: float = 10.0) -> None:
+def settle(world: World, seconds: float = 40.0) -> None:
     """Waits until nothing is on the agenda."""
     until(world, lambda: not world.agenda, seconds)
     with world.lock:

@@ -26,12 +26,14 @@ def test_dates_are_written_as_xenapi_has_them() -> None:
     assert epoch(iso(1_795_228_824)) == 1_795_228_824
 
 
-def test_a_minute_passes_in_less_than_a_second_at_high_speed() -> None:
+def test_a_minute_passes_in_seconds_at_high_speed() -> None:
     clock, begin = Clock(600), time.monotonic()
     before = clock.now()
     clock.sleep(60)
-    assert 60 <= clock.now() - before < 1200
-    assert time.monotonic() - begin < 2
+    passed = clock.now() - before
+    real = time.monotonic() - begin
+    assert 60 <= passed <= 600 * real
+    assert real < 20
 
 
 def test_nobody_waits_at_speed_zero_and_time_passes_all_the_same() -> None:
@@ -39,7 +41,7 @@ def test_nobody_waits_at_speed_zero_and_time_passes_all_the_same() -> None:
     before = clock.now()
     clock.sleep(3600)
     assert clock.now() - before >= 3600
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 20
 
 
 def test_a_sleeper_notices_another_speed() -> None:
@@ -67,7 +69,7 @@ def test_actions_are_run_in_their_order(speed: float) -> None:
     with world.lock:
         world.after(60, "note it", what="second")
         world.after(10, "note it", what="first")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while len(DONE) < 2 and time.monotonic() < end:
         time.sleep(0.01)
     world.stop()

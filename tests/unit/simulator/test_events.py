@@ -43,7 +43,7 @@ def test_nothing_new_is_an_empty_answer_with_a_token(ask: Asked) -> None:
     found, again = events(ask, ["network"], token, 0.2)
     assert found == []
     assert again == token
-    assert 0.15 < time.monotonic() - begin < 2
+    assert 0.15 < time.monotonic() - begin < 10
 
 
 def test_an_object_is_told_once_with_its_state_now(ask: Asked) -> None:
@@ -106,7 +106,7 @@ def test_a_waiting_client_is_told_at_once(ask: Asked) -> None:
     begin = time.monotonic()
     found, _token = events(ask, ["network"], token, 30.0)
     assert [e["operation"] for e in found] == ["add"]
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
 
 
 def test_many_may_wait_and_others_go_on(ask: Asked) -> None:
@@ -122,7 +122,7 @@ def test_many_may_wait_and_others_go_on(ask: Asked) -> None:
     time.sleep(0.2)
     ask.network("for all")
     for thread in waiting:
-        thread.join(10)
+        thread.join(25)
     assert heard == [1] * 50
 
 

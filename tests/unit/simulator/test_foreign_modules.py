@@ -17,6 +17,8 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 
 from .conversation import Asked
 
+pytestmark = pytest.mark.slow
+
 STORIES = yaml.safe_load(Path(__file__).with_name("foreign_modules.yml").read_text(encoding="utf-8"))
 SR = "shared disks"
 MODULES = ("xenserver_guest", "xenserver_guest_info", "xenserver_guest_powerstate")

@@ -56,12 +56,6 @@ def test_the_database_is_handed_out(get: t.Callable[..., Answer], ask: Asked) ->
     assert (dump.manifest["schema_major_vsn"], "session" in dump.tables) == ("5", False)
 
 
-def test_a_database_is_checked_before_a_restore(get: t.Callable[..., Answer]) -> None:
-    text = get("/pool/xmldbdump").body.decode()
-    assert get("/pool/xmldbdump?dry_run=true", "PUT", text).status == 200
-    assert b"RESTORE_INCOMPATIBLE_VERSION" in get("/pool/xmldbdump?dry_run=true", "PUT", "<x/>").body
-
-
 def test_nobody_gets_in_without_session(get: t.Callable[..., Answer]) -> None:
     assert get("/pool/xmldbdump", session="").status == 401
     assert get("/pool/xmldbdump", session="OpaqueRef:x").status == 401

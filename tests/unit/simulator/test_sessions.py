@@ -216,11 +216,11 @@ def test_roles_tell_their_permissions(root: Asked) -> None:
 
 
 def test_a_refused_login_does_not_hold_up_others(world: World) -> None:
-    world.set_speed(1)
+    world.set_speed(0.1)
     slow = threading.Thread(target=refusal, args=(world.machines["xcp00"], "session.login_with_password", "root", "wrong"))
     slow.start()
     begin = time.monotonic()
     assert Asked(world.machines["xcp00"])("host.get_all")
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 10
     world.set_speed(0)
     slow.join(5)

@@ -112,7 +112,7 @@ def test_a_host_can_be_switched_off_and_on(simulator: Simulator) -> None:
             return []
         return ["logged in"]
 
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     simulator.ctl("power", "xcp01", "off")
     while alive() != [False, True] and time.monotonic() < end:
         time.sleep(0.02)
@@ -191,7 +191,7 @@ def test_a_host_that_was_off_or_booting_is_so_after_a_restart(tmp_path: Path) ->
     assert loaded.machines["xcp01"].power == "off"
     assert [entry["action"] for entry in loaded.agenda] == [entry["action"] for entry in agenda]
     loaded.set_speed(0)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while loaded.agenda and time.monotonic() < end:
         time.sleep(0.02)
     assert loaded.machines["xcp02"].power == "on"
@@ -282,7 +282,7 @@ def test_neither_waiting_clients_nor_slow_calls_hold_up_the_end(tmp_path: Path) 
     client(simulator).xenapi_request(calls[0][0], tuple(calls[0][1]))
     begin = time.monotonic()
     simulator.stop()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     for thread in threads:
         thread.join(10)
 

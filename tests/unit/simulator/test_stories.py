@@ -56,7 +56,7 @@ class Web:
     def done(self, method: str, *params: t.Any) -> str:
         """The result of an asynchronous call, unwrapped."""
         task, token = self(f"Async.{method}", *params), ""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while (record := self("task.get_record", task))["status"] == "pending":
             assert time.monotonic() < end
             token = self("event.from", [f"task/{task}"], token, 5.0)["token"]

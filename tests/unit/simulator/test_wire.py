@@ -222,7 +222,7 @@ def test_a_host_that_goes_down_ends_its_connections(simulator: InProcess) -> Non
     assert b"HOST_IS_SLAVE" in xml(idle, "session.login_with_password", "root", "xapi-test").encode()
     with simulator.world.lock:
         member.go_down()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     with pytest.raises(OSError):  # noqa: PT012
         while time.monotonic() < end:
             xml(idle, "session.login_with_password", "root", "xapi-test")

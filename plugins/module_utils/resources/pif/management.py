@@ -10,7 +10,7 @@ import typing as t
 
 from ... import tasks
 from ...client import Session
-from ...errors import InvalidChange
+from ...errors import ApiError, InvalidChange, Untrusted, XenError
 from ...plan import Plan
 from ...wiring import Wiring, quoted
 
@@ -54,19 +54,28 @@ def plan(wiring: Wiring, plan: Plan, pif: str) -> None:
 
 
 def follow(session: Session, address: str) -> None:
-    """Goes on where the coordinator answers now. address: "" if nobody knows the new one. Raises Timeout.
+    """Goes on where the coordinator answers now. address: "" if nobody knows the new one. Raises Timeout, Untrusted.
 
-    The old address is not asked at once: it may take a connection and close before it answers.
+    The old address is not asked at once: it may take a connection and close before it answers. Seen from here the new one may be nobody's,
+    or that of another machine: one whose certificate is not trusted, or that does not know the session and is told no password.
     """
     here, patience = session.endpoint.host, time.monotonic() + STAYS
 
     def ready() -> bool | str:
+        seen: XenError | None = None
         for host in dict.fromkeys([address or here, here]):
             settled = host != here or address in ("", here) or time.monotonic() > patience
-            if settled and session.endpoint.at(host).listens(KNOCK):
-                session.move_to(host)
-                return bool(session.call("pool.get_all", timeout=ANSWER))
-        return "nobody takes a connection"
+            if not (settled and session.endpoint.at(host).listens(KNOCK)):
+                continue
+            session.move_to(host)
+            try:
+                return bool(session.call("pool.get_all", timeout=ANSWER, renew=host == here))
+            except (Untrusted, ApiError) as e:
+                seen = e
+                session.move_to(here)
+        if seen and time.monotonic() > patience:
+            raise seen
+        return seen.message if seen else "nobody takes a connection"
 
     tasks.wait_until(f"the pool to answer at {address or here}", ready, timeout=ANSWERS)
 

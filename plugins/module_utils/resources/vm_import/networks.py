@@ -14,7 +14,9 @@ from ...plan import Later, Plan
 from ...refs import Objects
 from ...refs import Record as Row
 from ...wiring import quoted
-from .source import Source
+
+if t.TYPE_CHECKING:
+    from .arrival import Incoming
 
 STAND_IN = "domzero.xen:stand-in"  # other_config of a network that is there only for an import
 
@@ -36,7 +38,7 @@ def lands(objects: Objects, network: Record) -> str:
     return (by_name or [ref for ref, row in rows.items() if row["bridge"] == network.get("bridge")] or [""])[0]
 
 
-def chosen(objects: Objects, source: Source, mapped: t.Mapping[str, str]) -> list[Nic]:
+def chosen(objects: Objects, source: Incoming, mapped: t.Mapping[str, str]) -> list[Nic]:
     """The NICs in order. Raises InvalidChange, NotFound, Ambiguous for networks that are not there."""
     targets = {old: objects.resolve("network", new) for old, new in mapped.items()}
     nics = []
@@ -48,10 +50,10 @@ def chosen(objects: Objects, source: Source, mapped: t.Mapping[str, str]) -> lis
     there = {nic.old for nic in nics}
     if unknown := sorted(set(mapped) - there):
         told = f"It is on {quoted(there)}." if there else "It has no NICs."
-        raise InvalidChange(f"The VM in {source.path} is not on the network {unknown[0]!r} that networks names.", hint=told)
+        raise InvalidChange(f"The VM in {source.told} is not on the network {unknown[0]!r} that networks names.", hint=told)
     if missing := {nic.old for nic in nics if not nic.wanted}:
         hint = "Say with networks which ones to use instead, such as networks: {" + f"{min(missing)}: another" + "}."
-        raise InvalidChange(f"The VM in {source.path} is on {quoted(missing)}, which this pool does not have.", hint=hint)
+        raise InvalidChange(f"The VM in {source.told} is on {quoted(missing)}, which this pool does not have.", hint=hint)
     return nics
 
 
@@ -60,11 +62,11 @@ def stand_ins(objects: Objects) -> dict[str, Row]:
     return {ref: row for ref, row in objects.all("network").items() if STAND_IN in row["other_config"]}
 
 
-def make_stand_ins(plan: Plan, objects: Objects, nics: t.Iterable[Nic]) -> dict[str, str | Later]:
+def make_stand_ins(plan: Plan, objects: Objects, names: t.Iterable[str]) -> dict[str, str | Later]:
     """By name; those an unfinished run left are taken."""
     there = {str(row["name_label"]): ref for ref, row in stand_ins(objects).items()}
     made: dict[str, str | Later] = {}
-    for old in sorted({nic.old for nic in nics if not nic.lands}):
+    for old in sorted(names):
         record = {"name_label": old, "name_description": "", "MTU": 1500, "other_config": {STAND_IN: ""}, "tags": []}
         made[old] = there.get(old) or plan.add("network.create", record, what=f"make a network {old!r} for the time of the import")
     return made

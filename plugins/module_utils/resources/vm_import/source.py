@@ -26,6 +26,10 @@ class Source:
         self.path, self.verify = Path(path), verify
         self._checked: xva.Contents | None = None
 
+    @property
+    def told(self) -> str:
+        return str(self.path)
+
     # what is in it --------------------------------------------------------------------
     @functools.cached_property
     def ova(self) -> Ova:
@@ -85,8 +89,10 @@ class Source:
             self._checked = found
         return self._checked
 
-    def refuse_bare(self) -> None:
-        """Raises InvalidChange for a description without the disks' data."""
+    def refuse_bad(self) -> None:
+        """Checked, if that is wanted before. Raises Damaged, InvalidChange for a description without the disks' data."""
+        if self.verify == "before":
+            self.check()
         bare = self._checked.metadata_only if self._checked else bool(self.noted and self.noted.metadata_only)
         if bare and self.ova.disks():
             raise InvalidChange(f"{self.path} holds the description of a VM only, not what is on its disks.", hint="Export all of it.")

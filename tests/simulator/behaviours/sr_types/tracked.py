@@ -28,6 +28,8 @@ class Tracking(Driver):
         if disks[location].tracked == on:
             return
         disks[location].tracked, disks[location].tracked_since = on, ""
+        with ctx.shelf.lock:
+            ctx.shelf.changes += 1  # who has it open looks again
         Log(ctx.shelf.folder, location).remove()
         for other in disks.values():
             if other.tracked_since == location:
@@ -50,6 +52,8 @@ class Tracking(Driver):
 
     def vdi_changed(self, ctx: Context, start: str, end: str) -> str:
         """A bit for each 64 KiB that changed from one disk to a later one; 460 when the one does not follow the other."""
+        if start == end:
+            raise backend(460, "Source and target VDI are same")
         disks = self.repository(ctx).disks
         found, at = b"", disks.get(end)
         while at is not None and at.location != start and at.tracked:

@@ -170,7 +170,7 @@ class VhdDriver(Tracking):
         return self._branch(ctx, location, wanted, self.writable)
 
     def _branch(self, ctx: Context, location: str, wanted: Disk, size: t.Callable[[Context, int], int]) -> Disk:
-        """The data becomes a hidden base copy, disk and copy stand on it; 109 when the chain gets too long."""
+        """The data becomes a hidden base copy, disk and copy stand on it; 109 when the disk's chain has as many images as it may have."""
         repository, disk = self._disk(ctx, location)
         if self._depth(repository, disk) >= LONGEST_CHAIN:
             raise backend(109)
@@ -220,7 +220,8 @@ class VhdDriver(Tracking):
         return round_up(written(disk.virtual_size, blocks), self.unit)
 
     def _depth(self, repository: Repository, disk: Disk) -> int:
-        depth, parent = 0, disk.sm_config.get(PARENT)
+        """Images in the chain, the disk's own too (xapi-project/blktap vhd/lib/libvhd.c, vhd_chain_depth)."""
+        depth, parent = 1, disk.sm_config.get(PARENT)
         while parent in repository.disks:
             depth, parent = depth + 1, repository.disks[parent].sm_config.get(PARENT)
         return depth

@@ -300,7 +300,8 @@ def pending(sim: InProcess) -> list[dict[str, t.Any]]:
 
 
 def wait_for(ready: t.Callable[[], object]) -> None:
-    wait_until("it", lambda: bool(ready()), timeout=20, pause=0.05)
+    # a minute: an interrupted run has several processes to end and two connections to make, each beside other tests
+    wait_until("it", lambda: bool(ready()), timeout=60, pause=0.05)
 
 
 # what it tells ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import stat
 import typing as t
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, XenError
 from ansible_collections.domzero.xen.plugins.module_utils.formats import files
-from ansible_collections.domzero.xen.plugins.module_utils.formats.files import Hashed, Landing, Pieces
+from ansible_collections.domzero.xen.plugins.module_utils.formats.files import Hashed, Landing, Pieces, sync_folder
+
+from ..meanwhile import meanwhile
 
 
 def test_a_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
@@ -55,6 +58,22 @@ def test_two_tasks_do_not_write_the_same_file(tmp_path: Path) -> None:
         first.write(b"abc")
         first.finish()
     assert (tmp_path / "vm.xva").read_bytes() == b"abc"
+
+
+def test_who_comes_when_a_file_is_just_finished_does_not_touch_it(tmp_path: Path) -> None:
+    """It was opened under the name it had, and locked when its task had let it go."""
+    target = tmp_path / "vm.xva"
+    with Landing(target) as first:
+        first.write(b"abc")
+        late = Landing(target)
+        with pytest.raises(XenError, match="Another task is writing"), meanwhile("flock", first.finish), late:
+            pass
+    assert target.read_bytes() == b"abc"
+    with late as file:
+        file.write(b"later")
+        file.finish()
+    assert target.read_bytes() == b"later"
+    assert os.listdir(tmp_path) == ["vm.xva"]
 
 
 def test_zeros_become_holes(tmp_path: Path) -> None:
@@ -117,3 +136,13 @@ def reads(source: files.Readable, size: int) -> t.Iterator[bytes]:
     buffer = memoryview(bytearray(size))
     while count := source.readinto(buffer):
         yield bytes(buffer[:count])
+
+
+def test_a_file_system_that_cannot_sync_folders_is_good_enough() -> None:
+    """As CIFS on older kernels."""
+    folder = Path("/proc/self")
+    fd = os.open(folder, os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(fd)
+    os.close(fd)
+    sync_folder(folder)

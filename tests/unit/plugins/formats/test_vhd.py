@@ -109,6 +109,7 @@ def test_what_qemu_img_wrote_is_read(tmp_path: Path, subformat: str) -> None:
     assert (tmp_path / "b.raw").read_bytes() == disk
 
 
+@pytest.mark.slow(whole=True)
 def test_a_raw_file_becomes_a_vhd_of_its_data_only(tmp_path: Path) -> None:
     raw = tmp_path / "a.raw"
     with raw.open("wb") as file:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 from ansible_collections.domzero.xen.plugins.module_utils.formats import ova, xva
-from ansible_collections.domzero.xen.plugins.module_utils.formats.compression import Damaged
+from ansible_collections.domzero.xen.plugins.module_utils.formats.compression import Damaged, unpacked
 
+from ..backup import losing
 from . import exports
 from .exports import BLOCK, block, blocks, tarred
 
@@ -177,6 +179,52 @@ def verified_without(path: Path, missing: str, search: str) -> str:
         [sys.executable, "-c", code, str(path), missing], env={"PATH": search}, capture_output=True, text=True, check=True
     )
     return done.stdout
+
+
+class Failing:
+    """A file of which the disk gives back the first half only. /proc/self/mem has nothing at its beginning and answers with EIO."""
+
+    def __init__(self, data: bytes, error: Exception | None = None):
+        self._data, self._error = memoryview(data)[: len(data) // 2], error
+
+    def readinto(self, buffer: memoryview) -> int | None:
+        if not self._data:
+            if self._error:
+                raise self._error
+            with open("/proc/self/mem", "rb", buffering=0) as memory:
+                return memory.readinto(buffer)
+        count = min(len(self._data), len(buffer))
+        buffer[:count], self._data = self._data[:count], self._data[count:]
+        return count
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("error", [None, Damaged("Somebody has had enough.")])
+def test_a_packed_file_that_the_disk_does_not_give_back_ends_with_what_the_disk_says(compression: str, error: Exception | None) -> None:
+    """It is not waited for, and not told as damage: with or without what has been unpacked before."""
+    packed = exports.packed(exports.export({"Ref:9": random.Random(7).randbytes(3 * BLOCK)}), compression)
+    for data in (packed, packed[:100]):
+        with pytest.raises(Damaged if error else OSError, match="had enough" if error else "Input/output error"):
+            read_all(data, compression, error)
+
+
+def test_a_file_is_read_from_the_disk_and_not_from_memory(tmp_path: Path) -> None:
+    """It was written a moment ago, and the disk has lost it since."""
+    path = tmp_path / "vm.xva"
+    path.write_bytes(exports.export({"Ref:9": DISK}))
+    with losing.lost_data(path, tmp_path) as lost:
+        if not lost:
+            pytest.skip("no loop device can be mounted here")
+        with pytest.raises(Damaged, match="cannot be read: Input/output error"):
+            xva.verify(path)
+    xva.verify(path)
+
+
+def read_all(data: bytes, compression: str, error: Exception | None) -> None:
+    buffer = memoryview(bytearray(BLOCK))
+    with unpacked(Failing(data, error), compression) as read:
+        while read(buffer):
+            pass
 
 
 def test_checking_takes_the_same_memory_for_a_large_file(tmp_path: Path) -> None:

@@ -77,13 +77,20 @@ def test_the_task_is_seen_on_the_pool_while_it_lasts(far: Estate, tmp_path: Path
 
 def test_who_watches_is_told_how_far_it_is(far: Estate, tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
-    far.session.watch = lambda what, reached: told.append((what, reached))
+    moved: list[int] = []
+
+    def watch(what: str, reached: float, size: int = 0) -> None:
+        told.append((what, reached))
+        moved.append(size)
+
+    far.session.watch = watch
     get(far, tmp_path / "x.xva", "web01")
     assert told and {what for what, _reached in told} == {"Export of web01"}
     assert all(0 <= reached <= 1 for _what, reached in told)
     told.clear()
     put(far, vdi(far, 2 * MIB), Pieces([bytes(2 * MIB)]), 2 * MIB)
     assert ("Upload", 0.5) in told and ("Upload", 1.0) in told
+    assert {MIB, 2 * MIB} <= set(moved)
 
 
 def test_it_takes_the_time_it_may_take(far: Estate, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Guests:
 
     def wait_for_tools(self, *names: str) -> None:
         """Until the guests can be asked to shut down."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while any("clean_shutdown" not in self.named(name)["allowed_operations"] for name in names):
             assert time.monotonic() < end, "the tools did not start"
             time.sleep(0.05)

@@ -96,7 +96,7 @@ class Lab:
 
     def moving(self, vm: str) -> None:
         """Wait until a migration that was asked for has begun."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not self("VM.get_current_operations", vm):
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -188,6 +188,7 @@ def test_a_host_that_does_not_come_back_is_named(pair: Sim, run: Run) -> None:
     assert failed.value.done == ["host.disable", "host.reboot"]
 
 
+@pytest.mark.slow(whole=True)
 def test_an_sr_that_is_not_attached_again_is_named(pair: Sim, run: Run) -> None:
     sr = db_of(pair).create("SR", name_label="Filer", type="nfs", shared=True)
     db_of(pair).create("PBD", SR=sr, host=machine(pair).host_ref, currently_attached=True, device_config={"server": "192.0.2.1"})
@@ -237,6 +238,7 @@ def test_the_loss_of_the_coordinator_is_told(pair: Sim, run: Run) -> None:
     refused(run, pair, "shut down host 'xcp00', the coordinator of xcp01", name="xcp00", power_state="halted")
 
 
+@pytest.mark.slow(whole=True)
 @pytest.mark.parametrize("cut", ["", "cut_after"])
 def test_the_coordinator_is_switched_off_last(cut: str, pair: Sim, run: Run) -> None:
     run("xen_host", name="xcp01", power_state="halted", allow_disruption=True)

@@ -22,6 +22,8 @@ from ansible_collections.domzero.xen.tests.simulator.updates import Package
 from ..conftest import Run, Start
 from .host_upgrade_lab import Lab, lab, row
 
+pytestmark = pytest.mark.slow
+
 PACKAGES: dict[str, t.Any] = {"method": "xcpng_packages"}
 REBOOT = ["host.disable", "host.reboot", "host.enable"]
 

@@ -20,14 +20,11 @@ from ansible_collections.domzero.xen.tests.simulator.running import InProcess
 from ..conftest import Run, Start, carry_out, reach
 from .host_upgrade_lab import Lab, lab, row
 
+pytestmark = pytest.mark.slow
+
 Options = dict[str, t.Any]
 KINDS = {"packages": 5, "repository": 5, "pool_update": 6, "installer": 4, "reboot": 4, "command": 4}  # changing calls of one host
-FAST = ("packages",)
-POINTS = [
-    pytest.param(kind, nth, id=f"{kind}-{nth}", marks=() if kind in FAST else (pytest.mark.slow,))
-    for kind, calls in KINDS.items()
-    for nth in range(1, calls + 1)
-]
+POINTS = [pytest.param(kind, nth, id=f"{kind}-{nth}") for kind, calls in KINDS.items() for nth in range(1, calls + 1)]
 Make = t.Callable[[str], tuple[Lab, Options]]
 
 
@@ -77,7 +74,7 @@ def _booted(site: Lab) -> float:
     return float(site.record("lab0")["other_config"]["boot_time"])
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=() if kind in FAST else (pytest.mark.slow,)) for kind in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_host_takes_that_many_changing_calls(make: Make, run: Run, kind: str) -> None:
     site, options = make(kind)
     mark = site.sim.mark()
@@ -147,7 +144,7 @@ def _kill(site: Lab, options: Options, nth: int) -> None:
 
     faults.strike = struck
     os.waitpid(child, 0)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while len(site.sim.calls()) < mark + nth:
         assert time.monotonic() < end, "the task was not killed"
         time.sleep(0.01)
@@ -187,7 +184,6 @@ def _several_ended_well(site: Lab, run: Run, options: Options) -> None:
     assert run("xen_host_upgrade", **options)["changed"] is False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("nth", MANY)
 @pytest.mark.parametrize("cut", ["cut_before_change", "cut_after_change"])
 def test_a_task_of_several_hosts_goes_on_when_a_call_is_cut(make: Make, run: Run, cut: str, nth: int) -> None:
@@ -199,7 +195,6 @@ def test_a_task_of_several_hosts_goes_on_when_a_call_is_cut(make: Make, run: Run
     _several_ended_well(site, run, options)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("nth", MANY)
 def test_when_a_task_of_several_hosts_is_killed_the_next_one_finishes_them(make: Make, run: Run, nth: int) -> None:
     site, options = make("packages")

@@ -18,6 +18,8 @@ from ansible_collections.domzero.xen.tests.simulator.updates import Channel, Upd
 from ..conftest import Run, Start
 from .host_upgrade_lab import HOSTS, Lab, lab, row
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY: dict[str, t.Any] = {"method": "repository"}
 
 

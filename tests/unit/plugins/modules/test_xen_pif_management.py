@@ -8,10 +8,18 @@ import typing as t
 
 import pytest
 
-from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
+from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange, Untrusted
+from ansible_collections.domzero.xen.plugins.module_utils.resources.pif import management
+from ansible_collections.domzero.xen.plugins.module_utils.transport import Endpoint
 from ansible_collections.domzero.xen.tests.simulator import site
 
 Run = Start = t.Callable[..., t.Any]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old address is waited for less than in earnest."""
+    monkeypatch.setattr(management, "STAYS", 0.5)
 
 
 @pytest.fixture
@@ -21,7 +29,11 @@ def hosts(simulator: Start) -> t.Callable[..., t.Any]:
     def start(count: int, **more: t.Any) -> t.Any:
         nics = [{"device": f"eth{n}", "segment": "lan"} for n in range(2)]
         rows = [{"name": f"xcp{n:02}", "address": f"127.50.0.{10 + n}", "nics": nics} for n in range(count)]
-        return simulator(site.build(site.parse({"segments": ["lan"], "hosts": rows, "joined": count > 1}), speed=more.get("speed", 0)))
+        return simulator(
+            site.build(
+                site.parse({"segments": ["lan"], "hosts": rows, "joined": more.get("joined", count > 1)}), speed=more.get("speed", 0)
+            )
+        )
 
     return start
 
@@ -80,11 +92,34 @@ def test_a_move_that_lost_its_connection_is_finished_by_the_same_task(hosts: Sta
     assert managing(sim, "xcp00") == "eth1"
 
 
-def test_where_the_new_address_leads_nowhere_from_here_the_old_way_is_kept(hosts: Start, run: Run) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_where_the_new_address_leads_nowhere_from_here_the_old_way_is_kept(hosts: Start, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As behind port forwarding: the simulator stays where it is when the address is none of this computer."""
-    sim = hosts(1)
+    sim, listens = hosts(1), Endpoint.listens
+    # whether nobody answers there is a matter of the network around
+    monkeypatch.setattr(Endpoint, "listens", lambda self, timeout: self.host != "172.16.0.10" and listens(self, timeout))
     done = run("xen_pif", device="eth1", mode="static", ip="172.16.0.10/24", management=True)
     assert done["hostname"] == address(sim, "xcp00") == "172.16.0.10"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("trust", ["its certificate", "any certificate"])
+def test_where_somebody_else_answers_at_the_new_address_the_old_way_is_kept(hosts: Start, run: Run, trust: str) -> None:
+    sim = hosts(2, joined=False)
+    trusted = {"fingerprint": [sim.hosts[0].fingerprint_sha256]} if trust == "its certificate" else {"validate_certs": False}
+    done = run("xen_pif", **trusted, device="eth1", mode="static", ip="127.50.0.11/24", management=True)
+    assert done["hostname"] == address(sim, "xcp00") == "127.50.0.11"
+    assert done["operations"] == ["PIF.reconfigure_ip", "host.management_reconfigure"]
+    assert managing(sim, "xcp00") == "eth1"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_only_somebody_else_answers_it_is_told(hosts: Start, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sim, listens = hosts(2, joined=False), Endpoint.listens
+    monkeypatch.setattr(Endpoint, "listens", lambda self, timeout: self.host != "127.50.0.10" and listens(self, timeout))
+    trusted = {"fingerprint": [sim.hosts[0].fingerprint_sha256]}
+    with pytest.raises(Untrusted, match=r"The certificate of https://127\.50\.0\.11:.* is not a pinned one"):
+        run("xen_pif", **trusted, device="eth1", mode="static", ip="127.50.0.11/24", management=True)
 
 
 def test_other_name_servers_move_nothing(hosts: Start, converges: Run) -> None:

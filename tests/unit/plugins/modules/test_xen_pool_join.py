@@ -274,6 +274,7 @@ def test_a_join_that_is_under_way_is_waited_for(simulator: Start, run: Run) -> N
     assert [call["method"] for call in sim.calls()].count("pool.join") == 1
 
 
+@pytest.mark.slow(whole=True)
 def test_a_join_that_was_under_way_and_failed_is_made_again(simulator: Start, run: Run) -> None:
     sim = simulator(2, joined=False, speed=20)
     sim.faults.slow("pool.join", 20.0)
@@ -309,6 +310,7 @@ def test_a_member_that_is_switched_off_is_not_waited_for(simulator: Start, run: 
     assert run("xen_pool", members=[entry(sim)], wait_timeout=0)["changed"] is False
 
 
+@pytest.mark.slow(whole=True)
 def test_a_host_that_does_not_come_back_is_named(alone: Sim, run: Run) -> None:
     alone.faults.keep_down("xcp01")
     with pytest.raises(XenError, match="for host 'xcp01' to start as a member; last seen: it is not live yet"):

@@ -43,7 +43,7 @@ def methods(sim: InProcess, since: int) -> list[str]:
 
 
 def wait_for(ready: t.Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.02)

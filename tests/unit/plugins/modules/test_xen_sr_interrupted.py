@@ -13,6 +13,8 @@ from ansible_collections.domzero.xen.plugins.module_utils.errors import XenError
 
 from .sr_lab import CHAP, ISOS, LAB, NFS, Run, db_of, forget_sr
 
+pytestmark = pytest.mark.slow
+
 Prepare = t.Callable[[t.Any, Run], t.Any]
 BEFORE, AFTER = "cut_before_change", "cut_after_change"
 

@@ -20,6 +20,8 @@ from ansible_collections.domzero.xen.plugins.modules.xen_upgrade import MODULE
 from ..conftest import carry_out, validated
 from .upgrade_state_lab import RUN, Lab, dies, until
 
+pytestmark = pytest.mark.slow
+
 # changing calls of a task that nobody interrupts; held by the first test
 POINTS = {"begun": 6, "paused": 8, "ended": 7, "aborted": 7}
 WAYS = ("cut before", "cut after", "killed before", "killed after")
@@ -61,7 +63,6 @@ def test_so_many_calls_there_are_to_interrupt(lab):
     assert (lab.state(), lab.marks()) == (lab.before, [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_call_is_interrupted_nothing_that_was_set_aside_is_lost(lab, way):
     """One pool for all points of a way: each story ends with the pool as it was."""
@@ -266,7 +267,6 @@ def test_of_two_runs_that_begin_at_the_same_moment_one_does(lab, left):
     assert (lab.state(), lab.marks()) == (lab.before, [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_runs_begin_pause_die_and_go_on_the_pool_is_as_it_was_in_the_end(lab, seed):
     chance = random.Random(seed)

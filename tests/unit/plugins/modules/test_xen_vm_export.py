@@ -242,10 +242,10 @@ def test_a_live_export_that_is_cut_off_at_any_call_comes_to_its_end(estate: Esta
 def test_the_snapshot_a_killed_task_left_is_removed_by_the_next(estate: Estate, run: Run, dest: Path) -> None:
     estate.start()
     before = estate.everything()
-    for name, mark in (("domzero.xen export", ""), ("web01", "uuid")):
+    for name, marked in (("domzero.xen export", False), ("web01", True)):
         left = estate.call("VM.snapshot", estate.web01, name)
-        if mark:
-            estate.call("VM.add_to_other_config", left, "domzero.xen:export", mark)
+        if marked:
+            estate.call("VM.add_to_other_config", left, "domzero.xen:export", estate.record(left)["uuid"])
     estate.call("VM.snapshot", estate.web01, "mine")
     done = run("xen_vm_export", name="web01", dest=str(dest))
     assert done["operations"] == GONE + GONE + LIVE + GONE
@@ -273,3 +273,26 @@ def test_disks_that_only_another_host_sees_are_fetched_there(simulator: Start, s
 PLAIN = {
     "name_label": "far disk", "virtual_size": 3 * MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {},
 }  # fmt: skip
+
+
+def test_snapshots_of_a_vm_that_came_out_of_a_live_export_are_its_owners(estate: Estate, run: Run, dest: Path, tmp_path: Path) -> None:
+    """It bears the mark of that export, and hands it on to them."""
+    estate.start()
+    run("xen_vm_export", name="web01", dest=str(dest))
+    run("xen_vm_import", src=str(dest), name="copy01")
+    copy = estate.db.one("VM", name_label="copy01")
+    estate.call("VM.start", copy, False, False)
+    mine, again = estate.call("VM.snapshot", copy, "mine"), {"name": "copy01", "dest": str(tmp_path / "copy01.xva")}
+    predicted, done = run("xen_vm_export", check=True, **again), run("xen_vm_export", **again)
+    assert done["operations"] == predicted["operations"] == [LIVE[0], "VM.remove_from_other_config", *LIVE[1:], *GONE]
+    assert estate.contents(mine) == estate.contents(copy)
+
+
+def test_a_disk_of_a_left_snapshot_that_another_vm_has_stays(estate: Estate, run: Run, dest: Path) -> None:
+    estate.start()
+    left = estate.call("VM.snapshot", estate.web01, "domzero.xen export")
+    vdi = estate.record(estate.record(left)["VBDs"][0], "VBD")["VDI"]
+    estate.attach(estate.vm("rescue"), vdi, 0)
+    done = run("xen_vm_export", name="web01", dest=str(dest))
+    assert done["operations"] == [*GONE[1:], *LIVE, *GONE]
+    assert estate.record(vdi, "VDI")["is_a_snapshot"]

@@ -161,7 +161,7 @@ def _kill(lab: Lab, step: Step, nth: int, folder: Path) -> None:
 
 def _settle(lab: Lab) -> None:
     """The call that was under way goes on when its caller is dead."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with lab.sim.world.lock:
             if not [task for task in lab.sim.world.pools[0].db.all("task").values() if task["status"] == "pending"]:

@@ -251,6 +251,7 @@ def test_a_migration_under_way_is_waited_for(lab: Lab, run: Run) -> None:
     assert done["vm"]["host"] == "xcp01"
 
 
+@pytest.mark.slow(whole=True)
 def test_a_migration_that_takes_too_long_goes_on_and_says_how_far_it_is(lab: Lab, run: Run) -> None:
     vm = lab.running(memory=8 * GIB)
     lab.sim.world.clock.set_speed(2)

@@ -157,7 +157,7 @@ def pending(sim):
 
 
 def end_when_both_start(sim):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(pending(sim)) < 2 and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.5)  # until the answers that name the tasks have arrived

@@ -95,7 +95,7 @@ class Lab:
 
 def until(ready: t.Callable[[], bool]) -> None:
     """In the simulator."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.02)

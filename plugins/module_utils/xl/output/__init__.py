@@ -1,0 +1,4 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `xl`, `xenpm` and `xenstore-ls` print, as data. Each function gets the text of one command, and passes over what has no meaning."""
