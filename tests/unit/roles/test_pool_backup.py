@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.domzero.xen.plugins.module_utils.backup.repository import Repository
 from ansible_collections.domzero.xen.tests.simulator import invariants
 
+from .interruption import die
 from .pool_to_back_up import Play, flat
 
 pytestmark = pytest.mark.slow
@@ -99,13 +100,13 @@ def test_nothing_is_begun_when_something_stands_in_the_way_of_all(play: Play) ->
 def test_a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_finished_by_the_next(play: Play) -> None:
     task = play.task("pool_backup", pool_backup_metadata=False, pool_backup_verify="none")
     play.sim.world.set_speed(1.0)
-    for signum in (signal.SIGTERM, signal.SIGKILL):
+    for end in (terminate, die):
         for nth in (1, 2, 3):  # of none of the three VMs
             play.sim.faults.slow("VM.snapshot", 3600.0, nth=nth)
         with play.begin([task]) as process:
             wait_until(lambda: any("snapshot" in name for name in pending(play)))
-            os.killpg(process.pid, signum)
-        if signum == signal.SIGTERM:
+            end(process.pid)
+        if end is terminate:
             wait_until(lambda: not [task for task in pending(play) if "snapshot" in task])
             assert [path for path in play.files() if path.endswith("Z")] == []
         play.sim.faults.clear()
@@ -117,6 +118,10 @@ def test_a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_finished_b
     with play.sim.world.lock:
         assert sum(vm["is_a_snapshot"] for vm in play.sim.world.pools[0].db.all("VM").values()) == 3  # the next ones build on them
     assert invariants.check(play.sim.world) == []
+
+
+def terminate(pid: int) -> None:
+    os.killpg(pid, signal.SIGTERM)
 
 
 def pending(play: Play) -> list[str]:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 import typing as t
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from ansible_collections.domzero.xen.tests.simulator import invariants
 
+from .interruption import die
 from .pool_to_back_up import Play, flat
 
 pytestmark = pytest.mark.slow
@@ -42,7 +41,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_and_one_more_changes_nothi
         end = time.monotonic() + 60
         while not lost.sim.calls(mark) and time.monotonic() < end:
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        die(process.pid)
     lost.sim.world.set_speed(0)
     done = lost(role="pool_restore")
     assert done.code == 0, done.output
