@@ -11,8 +11,8 @@ version_added: 0.2.0
 author: [Domzero (@domzero)]
 description:
   - Checks the description of guests and what Dom0 has for them, and tells all that is wrong at once. Volume groups and folders with their
-    room, bridges, kernels, what systems are made from, names, addresses and volumes that are used twice or by others, memory, volumes that
-    would shrink or hold something else.
+    room, bridges, kernels, what systems are made from, names, addresses and volumes that are used twice or by others, memory (of the host,
+    and of a guest whose initrd does not fit into its own, where Dom0 has C(lsinitramfs)), volumes that would shrink or hold something else.
   - Works out what the modules of the role P(domzero.xen.domu#role) are called with, which calls this module first.
   - Changes nothing.
 extends_documentation_fragment: [domzero.xen.xl]

@@ -11,7 +11,8 @@ version_added: 0.2.0
 author: [Domzero (@domzero)]
 description:
   - Waits until the SSH server of a domain answers Dom0, until its console asks for a login, or until the domain is gone.
-  - When that takes too long, the task fails and tells what the console of the guest says. A domain that is gone is not waited for.
+  - When that takes too long, the task fails and tells what the console of the guest says. A domain that is gone is not waited for, and what
+    its console said last is told if Dom0 keeps it (xenconsoled with C(--log=guest)).
   - Changes nothing. In check mode it does not wait.
 extends_documentation_fragment: [domzero.xen.xl]
 options:

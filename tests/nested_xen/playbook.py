@@ -30,7 +30,10 @@ class TaskFailed(AssertionError):
 
 
 def environment(results: Path) -> dict[str, str]:
-    """Of ansible-playbook: the checkout as the collection, results into a file, nothing of the user's own."""
+    """Of ansible-playbook: the checkout as the collection, results into a file, nothing of the user's own.
+
+    A domU on a busy emulated machine may take longer to greet than the 10 s that Ansible gives it.
+    """
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(CHECKOUT / "tests/ansible.cfg"),
@@ -38,6 +41,7 @@ def environment(results: Path) -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
         "ANSIBLE_CALLBACKS_ENABLED": "nested_xen_results",
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_TIMEOUT": "120",
         "NESTED_XEN_RESULTS": str(results),
         "LC_ALL": "C.UTF-8",
     }

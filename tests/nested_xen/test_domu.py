@@ -16,7 +16,7 @@ GUEST: dict[str, t.Any] = {
     "data": [{"name": "data", "size": "64 MiB", "mount": "/srv/data"}],
     "nics": [{"bridge": "xenbr0", "address": f"{ADDRESS}/24"}], "wait_timeout": 900,
 }  # fmt: skip
-SSH = f"ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=30 root@{ADDRESS}"
+SSH = f"ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=120 root@{ADDRESS}"
 
 
 @pytest.fixture(scope="module")

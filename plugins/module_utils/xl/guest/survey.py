@@ -15,6 +15,7 @@ from ...errors import XenError
 from ...formats.sizes import readable_size, size
 from ...growing.stack import SLACK
 from .described import PVGRUB, Given, Guest, Options, Volume, described
+from .initrd import initrd_of, too_little
 from .look import FOLDER, Journal, Seen, length, where_root
 from .machine import Machine
 from .room import known_size
@@ -126,13 +127,15 @@ def row(guest: Guest, host: Host, machine: Machine, folder: str, found: Survey) 
         return told(guest, None, running, [])
     found.problems += missing(guest)
     found.problems += [problem for one in guest.volumes for problem in shrunk(guest, one, machine)]
-    seen = None
+    seen, journal = None, Journal(guest.name, folder)
     if guest.os:
-        seen, _steps = plan(order(guest.os, size), machine, Journal(guest.name, folder))
+        seen, _steps = plan(order(guest.os, size), machine, journal)
     elif not os.path.exists(root.path):
         raise XenError(
             f"Guest {guest.name}: there is no {root.path}, and nothing to install.", hint="install says how its system comes there."
         )
+    if guest.state == "running" and not running:
+        found.problems += too_little(guest, initrd_of(guest, seen, journal), machine)
     return told(guest, seen, running, [one for one in guest.volumes if grows(one, machine)])
 
 

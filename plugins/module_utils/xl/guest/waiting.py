@@ -20,6 +20,7 @@ from .machine import Machine, environment
 
 LEASES = ("/var/lib/misc/dnsmasq.leases", "/var/lib/dnsmasq/dnsmasq.leases", "/var/lib/NetworkManager/dnsmasq.leases")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|[\x00-\x08\x0b-\x1f\x7f]")
+LOGS = "/var/log/xen/console"  # where xenconsoled(8) keeps what guests say, if it was started with --log=guest
 LOGIN = re.compile(r"login: ?$", re.MULTILINE)
 
 
@@ -90,8 +91,22 @@ def _read(master: int, seconds: float) -> str:
         elif not pressed:
             os.write(master, b"\r")
             pressed = True
+    return _plain(told)
+
+
+def _plain(told: bytes) -> str:
     text = ESCAPES.sub("", told.decode("utf-8", errors="replace").replace("\r", "\n"))
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+def logged(name: str, folder: str = LOGS, lines: int = 15) -> str:
+    """What the guest said last, if Dom0 keeps it."""
+    try:
+        with open(os.path.join(folder, f"guest-{name}.log"), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+            return "\n".join(_plain(file.read()).splitlines()[-lines:])
+    except OSError:
+        return ""
 
 
 def await_guest(
@@ -105,10 +120,7 @@ def await_guest(
             if not there or wait_for == "none":
                 return {"address": address, "waited": round(time.monotonic() - begun)}
         elif not there:
-            raise XenError(
-                f"Domain {name} is not there any more: it has stopped or crashed while it was waited for.",
-                hint="Dom0's /var/log/xen tells of it.",
-            )
+            raise _gone(name)
         elif wait_for == "running" or (wait_for == "console" and LOGIN.search(console(name))):
             return {"address": address, "waited": round(time.monotonic() - begun)}
         elif wait_for == "ssh":
@@ -118,6 +130,14 @@ def await_guest(
         if time.monotonic() - begun > timeout:
             raise _late(name, wait_for, timeout, address)
         time.sleep(2)
+
+
+def _gone(name: str) -> XenError:
+    said = logged(name)
+    told = f"Domain {name} is not there any more: it has stopped or crashed while it was waited for."
+    if said:
+        return XenError(f"{told} Its console said last: {said}", facts={"console": said})
+    return XenError(told, hint="Dom0's /var/log/xen tells of it, and what its console says where xenconsoled has --log=guest.")
 
 
 def _late(name: str, wait_for: str, timeout: float, address: str) -> Timeout:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest import described, installer, texts, waiting
+from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.initrd import initrd_of
+from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.look import Journal, Seen
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.machine import Machine
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.room import known_size
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.survey import balloons
@@ -215,3 +217,25 @@ def test_an_address_is_found_by_its_mac(tmp_path: Path) -> None:
 
 def test_dom0_gives_memory_away_unless_it_has_a_fixed_size() -> None:
     assert balloons("placeholder") is True and balloons("dom0_mem=1024M,max:1024M") is False
+
+
+def test_what_a_guest_said_last_is_read_where_dom0_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "guest-web.log").write_bytes(b"starting\r\n" * 20000 + b"\x1b[1mKernel panic\x1b[0m\r\n\r\n---[ end ]---\n")
+    assert waiting.logged("web", str(tmp_path), lines=3) == "starting\nKernel panic\n---[ end ]---"
+    assert waiting.logged("db", str(tmp_path)) == ""
+
+
+@pytest.mark.parametrize(
+    ("boot", "state", "options", "found"),
+    [
+        ("dom0", "missing", {}, f"/boot/initrd.img-{os.uname().release}"),
+        ("dom0", "installed", {}, "STATE/web/initrd.img"),
+        ("guest", "missing", {}, ""),
+        ("guest", "installed", {}, "STATE/web/initrd.img"),
+        ("pygrub", "installed", {}, ""),
+        ("guest", "installed", {"ramdisk": "/boot/other"}, "/boot/other"),
+    ],
+)
+def test_the_initrd_of_a_guest_is_known_where_dom0_has_it(boot: str, state: str, options: dict[str, t.Any], found: str) -> None:
+    guest = described.described(DEFAULTS, {**WEB, "boot": boot, "options": options})
+    assert initrd_of(guest, Seen("/dev/vg0/web", state), Journal("web", "STATE")) == found

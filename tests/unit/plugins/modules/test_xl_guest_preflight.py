@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import typing as t
@@ -73,6 +75,38 @@ def test_no_room_and_no_place_are_told(host: XlHost, tmp_path: Path, guest: dict
 
 def test_more_memory_than_the_host_has_is_told(host: XlHost, tmp_path: Path, guest: dict[str, t.Any]) -> None:
     assert any("of memory together" in line for line in problems(host, tmp_path, {**guest, "memory": "4 TiB"}))
+
+
+@pytest.fixture
+def initrd(tmp_path: Path) -> Path:
+    """With 64 MiB of zeros in it, which are little while they are packed."""
+    if not (shutil.which("lsinitramfs") and shutil.which("cpio")):
+        pytest.skip("no initramfs-tools here")
+    (tmp_path / "files").mkdir()
+    for name, bytes_ in (("zeros", 64 * MIB), ("small", 1)):
+        (tmp_path / "files" / name).touch()
+        os.truncate(tmp_path / "files" / name, bytes_)
+    made = tmp_path / "initrd.img"
+    subprocess.run(f"find . | cpio --quiet -o -H newc | gzip -1 >{made}", shell=True, check=True, cwd=tmp_path / "files")
+    return made
+
+
+def test_memory_that_its_initrd_does_not_fit_into_is_told(host: XlHost, tmp_path: Path, guest: dict[str, t.Any], initrd: Path) -> None:
+    def asked(memory: str, **more: t.Any) -> dict[str, t.Any]:
+        return {**guest, "memory": memory, "options": {"ramdisk": str(initrd)}, **more}
+
+    (told,) = problems(host, tmp_path, asked("96"))
+    assert told.startswith(f"Guest web boots with {initrd}, which is ") and "unpacks to 64 MiB" in told
+    enough = re.search(r"its 96 MiB of memory are too little, it would panic. Give it at least (97|98) MiB.", told)
+    assert enough
+    for fine in (asked(enough[1]), asked("96", state="stopped")):
+        assert host.module("xl_guest_preflight", guests=[fine], state_dir=str(tmp_path / "state"))["guests"]
+
+
+def test_an_initrd_that_cannot_be_read_refuses_nothing(host: XlHost, tmp_path: Path, guest: dict[str, t.Any]) -> None:
+    (tmp_path / "initrd.img").write_bytes(b"of an unknown kind")
+    asked = {**guest, "memory": "64", "options": {"ramdisk": str(tmp_path / "initrd.img")}}
+    assert host.module("xl_guest_preflight", guests=[asked], state_dir=str(tmp_path / "state"))["guests"]
 
 
 def test_the_name_of_another_domain_is_told(host: XlHost, tmp_path: Path, guest: dict[str, t.Any]) -> None:
