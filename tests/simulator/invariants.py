@@ -35,13 +35,14 @@ _NATIVE = {"string": str, "int": int, "float": float, "bool": bool, "datetime": 
 
 
 def check(world: World) -> list[str]:
-    """Everything that is wrong, nothing if all is well."""
-    out = list(_machines(world))
-    for pool in world.pools:
-        for part in (_pool, _references, _uuids, _interfaces, _vlans, _bonds, _storage, _guests, _memory):
-            out += [f"{pool.name}: {breach}" for breach in part(pool)]
-        out += [f"{pool.name}: {breach}" for breach in _types(pool.db, world.schema)]
-    return out + list(_disks(world))
+    """Everything that is wrong at this moment, nothing if all is well."""
+    with world.lock:
+        out = list(_machines(world))
+        for pool in world.pools:
+            for part in (_pool, _references, _uuids, _interfaces, _vlans, _bonds, _storage, _guests, _memory):
+                out += [f"{pool.name}: {breach}" for breach in part(pool)]
+            out += [f"{pool.name}: {breach}" for breach in _types(pool.db, world.schema)]
+        return out + list(_disks(world))
 
 
 def _disks(world: World) -> Breaches:

@@ -108,7 +108,7 @@ def test_a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_is_finished_b
             end(process.pid)
         if end is terminate:
             wait_until(lambda: not [task for task in pending(play) if "snapshot" in task])
-            assert [path for path in play.files() if path.endswith("Z")] == []
+            wait_until(lambda: not [path for path in play.files() if path.endswith("Z")])
         play.sim.faults.clear()
     play.sim.world.set_speed(0)
     done = play.run([task])
