@@ -20,7 +20,19 @@ from ansible_collections.domzero.xen.tests.nested_xen.stage import XEN, Running,
 STAGE = pytest.StashKey[Stage | Running]()
 HERE = Path(__file__).parent
 # where time is short: after the core of all files, what most people do is tried, and what takes little
-FIRST = ("dom0", "xl_domain", "xl_cfg", "domu", "xl_volume", "xl_info", "dom0_network", "dom0_storage", "xl_domain_options", "xl_migrate")
+FIRST = (
+    "dom0",
+    "xl_domain",
+    "xl_cfg",
+    "xl_volume",
+    "dom0_network",
+    "dom0_storage",
+    "dom0_boot",
+    "domu",
+    "xl_info",
+    "xl_domain_options",
+    "xl_migrate",
+)
 KNOW_NOBODY = "Host 10.98.0.*\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
 
 

@@ -32,6 +32,14 @@ def variables(dom0: Dom0) -> dict[str, t.Any]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def running(dom0: Dom0, variables: dict[str, t.Any]) -> None:
+    """The guest is there, also where the stories that make it were told before others."""
+    if GUEST["name"] not in dom0.sh("xl list"):
+        dom0.role("domu", variables)
+
+
+@pytest.mark.core
 def test_what_is_wrong_is_told_before_anything_is_made(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     wrong = [
         {**GUEST, "name": "domu-a", "nics": [{"bridge": "nobr9"}]}, {**GUEST, "name": "domu-b", "root": {"size": "90 GiB"}},
@@ -49,6 +57,7 @@ def test_what_is_wrong_is_told_before_anything_is_made(dom0: Dom0, variables: di
     assert "domu-" not in dom0.sh("lvs --noheadings -o lv_name vg0")
 
 
+@pytest.mark.core
 def test_a_debian_from_a_tarball_answers(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     """Check mode, real, again."""
     dom0.role_converges("domu", variables)
@@ -57,6 +66,7 @@ def test_a_debian_from_a_tarball_answers(dom0: Dom0, variables: dict[str, t.Any]
     assert "/run/domzero.xen" not in dom0.sh("cat /proc/mounts; losetup -a")
 
 
+@pytest.mark.usefixtures("running")
 def test_file_systems_and_swap_grow_while_it_runs(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     boot = dom0.sh(f"{SSH} cat /proc/sys/kernel/random/boot_id")
     larger = {**GUEST, "root": {"size": "1100 MiB"}, "swap": "96 MiB", "data": [{**GUEST["data"][0], "size": "128 MiB"}]}
@@ -68,6 +78,7 @@ def test_file_systems_and_swap_grow_while_it_runs(dom0: Dom0, variables: dict[st
     assert "98300" in said  # KiB of 96 MiB without a page
 
 
+@pytest.mark.usefixtures("running")
 def test_its_volumes_are_copied_while_it_runs(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     dom0.sh(f"{SSH} 'echo kept >/srv/data/file; sync'")
     there = {**GUEST, "root": {"path": "/dev/vg0/domu-web-root"}, "swap": None, "data": [{**GUEST["data"][0], "size": "128 MiB"}]}
@@ -79,6 +90,7 @@ def test_its_volumes_are_copied_while_it_runs(dom0: Dom0, variables: dict[str, t
     assert "domu-web" in dom0.sh("xl list domu-web")
 
 
+@pytest.mark.usefixtures("running")
 @pytest.mark.unproven
 def test_it_goes_with_its_volumes(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     gone = {**GUEST, "state": "absent", "remove_volumes": True}

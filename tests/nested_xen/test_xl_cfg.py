@@ -21,6 +21,7 @@ from ansible_collections.domzero.xen.plugins.module_utils.xl.output.domains impo
 
 from .dom0 import Dom0
 
+pytestmark = pytest.mark.core
 EXAMPLES = Path(__file__).resolve().parents[1] / "data/xl/examples"
 FOLDER = "/root/text"
 BRIDGE = "xenbr0"  # of a vif that names none: vif.default.bridge of this Dom0
