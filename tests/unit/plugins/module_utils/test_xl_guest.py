@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.domzero.xen.plugins.module_utils.errors import InvalidChange
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest import described, installer, texts, waiting
-from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.initrd import initrd_of
+from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.initrd import initrd_of, too_little
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.look import Journal, Seen
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.machine import Machine
 from ansible_collections.domzero.xen.plugins.module_utils.xl.guest.room import known_size
@@ -239,3 +239,34 @@ def test_what_a_guest_said_last_is_read_where_dom0_keeps_it(tmp_path: Path) -> N
 def test_the_initrd_of_a_guest_is_known_where_dom0_has_it(boot: str, state: str, options: dict[str, t.Any], found: str) -> None:
     guest = described.described(DEFAULTS, {**WEB, "boot": boot, "options": options})
     assert initrd_of(guest, Seen("/dev/vg0/web", state), Journal("web", "STATE")) == found
+
+
+class Debian12(Machine):
+    """Its initrd for all hardware, in two files."""
+
+    def ask(self, *argv: str) -> tuple[int, str]:
+        assert argv[:2] == ("lsinitramfs", "-l")
+        row = "-rw-r--r--   1 root     root     {:>8} Nov 22 17:04 usr/lib/modules/{}\n"
+        return 0, "drwxr-xr-x   2 root     root            0 Nov 22 17:04 .\n" + row.format(147152896, "a.ko") + row.format(1, "b.ko")
+
+
+@pytest.mark.parametrize(
+    ("boot", "memory", "options", "least"),
+    [
+        ("dom0", "256", {}, 262),  # it panicked
+        ("dom0", "272", {}, 0),  # it started
+        ("dom0", "1 GiB", {}, 0),
+        ("dom0", "192", {"kernel": "/boot/a-small-one"}, 206),  # of which nobody knows what it takes
+        ("guest", "192", {}, 206),
+        ("guest", "256", {}, 0),
+    ],
+)
+def test_memory_that_an_initrd_does_not_fit_into_is_refused(
+    tmp_path: Path, boot: str, memory: str, options: dict[str, t.Any], least: int
+) -> None:
+    initrd = tmp_path / "initrd.img"
+    initrd.touch()
+    os.truncate(initrd, 35288521)
+    guest = described.described(DEFAULTS, {**WEB, "boot": boot, "memory": memory, "options": options})
+    told = too_little(guest, str(initrd), Debian12())
+    assert [line.partition("Give it ")[2] for line in told] == ([f"at least {least} MiB."] if least else [])
