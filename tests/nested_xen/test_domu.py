@@ -91,7 +91,6 @@ def test_its_volumes_are_copied_while_it_runs(dom0: Dom0, variables: dict[str, t
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.unproven
 def test_it_goes_with_its_volumes(dom0: Dom0, variables: dict[str, t.Any]) -> None:
     gone = {**GUEST, "state": "absent", "remove_volumes": True}
     dom0.sh("xl destroy domu-web", check=False)

@@ -11,8 +11,6 @@ import pytest
 from ansible_collections.domzero.xen.tests.nested_xen import playbook
 from ansible_collections.domzero.xen.tests.nested_xen.dom0 import Dom0
 
-pytestmark = pytest.mark.unproven
-
 ADDRESS = "10.99.0.63"
 GUEST: dict[str, t.Any] = {
     "name": "domu-new", "type": "pvh", "memory": "512", "boot": "dom0", "vg": "vg0", "root": {"size": "900 MiB"},
@@ -28,6 +26,11 @@ GUEST: dict[str, t.Any] = {
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minimal Debian takes debootstrap and dpkg half an hour here."""
     monkeypatch.setattr(playbook, "LIMIT", 4500.0)
+
+
+def test_memory_that_dom0s_initrd_does_not_fit_into_is_refused(dom0: Dom0) -> None:
+    told = dom0.fails({"domzero.xen.xl_guest_preflight": {"guests": [{**GUEST, "memory": "256"}]}})["msg"]
+    assert "Guest domu-new boots with /boot/initrd.img-" in told and "its 256 MiB of memory are too little" in told
 
 
 def test_a_debian_by_debootstrap_answers(dom0: Dom0) -> None:

@@ -21,6 +21,7 @@ PAGE = 4096
 # Bytes that Linux takes beside its initrd, rather less than it does, so that nothing is refused that could start. Measured in QEMU: Debian
 # 12's panics with 90 MiB more than its initrd and what that unpacks to, and starts with 98. Where lsinitramfs is, Dom0's is of that kind.
 DOM0S_KERNEL, ANY_KERNEL = 88 << 20, 32 << 20
+COMFORT, STEP = 128 << 20, 64 << 20  # what is advised beside it, and in steps of what
 ENOUGH = 1 << 30  # bytes: no initrd takes as much
 FILE = re.compile(r"^-\S+ +\d+ +\S+ +\S+ +(\d+) ", re.MULTILINE)
 
@@ -42,11 +43,11 @@ def too_little(guest: Guest, path: str, machine: Machine) -> list[str]:
         return []
     packed, files = length(path), unpacked(path, machine)
     dom0s = guest.os.get("kernel") == "dom0" and not guest.domain.get("kernel")
-    need = (DOM0S_KERNEL if dom0s else ANY_KERNEL) + packed + files
-    if not files or guest.memory >= need:
+    if not files or guest.memory >= (DOM0S_KERNEL if dom0s else ANY_KERNEL) + packed + files:
         return []
     boots = f"Guest {guest.name} boots with {path}, which is {readable_size(packed)} and unpacks to {readable_size(files)}"
-    return [f"{boots}: its {guest.memory >> 20} MiB of memory are too little, it would panic. Give it at least {-(-need >> 20)} MiB."]
+    enough = -(-(COMFORT + packed + files) // STEP) * STEP
+    return [f"{boots}: its {guest.memory >> 20} MiB of memory are too little, it would panic. Give it {enough >> 20} MiB."]
 
 
 def unpacked(path: str, machine: Machine) -> int:
