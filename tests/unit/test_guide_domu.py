@@ -73,4 +73,4 @@ def test_the_role_passes_every_option_of_a_domain_on() -> None:
 def test_the_role_passes_every_option_of_a_system_on() -> None:
     known = importlib.import_module("ansible_collections.domzero.xen.plugins.modules.xl_guest_os").OPTIONS
     (task,) = yaml.safe_load((CHECKOUT / "roles/domu/tasks/system.yml").read_text())
-    assert set(known) - set(task["domzero.xen.xl_guest_os"]) == {"timeout"}
+    assert set(known) == set(task["domzero.xen.xl_guest_os"])
