@@ -75,8 +75,13 @@ def abort(request: web.BaseRequest) -> None:
 
 async def send(request: web.BaseRequest, answer: web.StreamResponse, body: t.Iterator[bytes], server: Server, limit: int | None) -> None:
     """Writes the pieces; the next one is read while one is written. Raises Cut after ``limit`` bytes."""
-    await answer.prepare(request)
-    await answer.write(b"")  # the status goes out before the first piece is there
+    try:
+        await answer.prepare(request)
+        await answer.write(b"")  # the status goes out before the first piece is there
+    except ConnectionError:  # a body that reads what the client sends has to find out, too: it ends the task
+        abort(request)
+        await server.thread(next, body, b"")
+        raise
     coming = asyncio.ensure_future(server.thread(next, body, b""))
     try:
         while piece := await coming:

@@ -227,6 +227,19 @@ def test_a_client_that_goes_away_ends_the_transfer(pool: Wire, guest: str) -> No
     until(pool.machine.world, lambda: pool.record("VM", guest)["current_operations"] == {})
 
 
+@pytest.mark.parametrize(("path", "ended"), [("/import", "IMPORT_ERROR_PREMATURE_EOF"), ("/import_raw_vdi", "VDI_IO_ERROR")])
+def test_a_client_that_goes_away_before_it_is_answered_ends_the_transfer_too(pool: Wire, path: str, ended: str) -> None:
+    task, vdi, before = pool("task.create", "i", ""), pool.vdi(size=8 * MIB), counts(pool)
+    with pool.machine.world.lock:  # what answers has to wait
+        with _connected(pool) as stream:
+            head = f"PUT {path}?session_id={pool.session}&task_id={task}&vdi={vdi} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+            stream.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert stream.recv(12) == b"HTTP/1.1 100"
+        until(pool.machine.world, lambda: not pool.connected())
+    assert pool.finished(task)["error_info"][0] == ended
+    assert counts(pool) == before
+
+
 @pytest.mark.parametrize("path", ["/import", "/import_raw_vdi"])
 def test_an_import_may_come_without_its_length(pool: Wire, guest: str, path: str) -> None:
     task, vdi = pool("task.create", "i", ""), pool.vdi(size=8 * MIB)

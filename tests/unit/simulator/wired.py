@@ -46,6 +46,12 @@ class Wire(Hosting):
             return [ref for ref in self.db.all("VM") if ref in record["result"]]
         return record["error_info"]
 
+    def connected(self) -> int:
+        """How many connections the host has whose client is not gone."""
+        endpoint = self.machine.endpoint
+        assert endpoint and endpoint._protocol
+        return sum(not (one.transport is None or one.transport.is_closing()) for one in endpoint._protocol.connections)
+
     @property
     def disks(self) -> Disks:
         """What is on the disks."""
