@@ -71,7 +71,10 @@ options:
     type: bool
     default: true
   restart:
-    description: Shut it down and start it again where a change needs that.
+    description:
+      - Shut it down and start it again where a change needs that.
+      - If the run is cut off in between, or it cannot be started, the next run starts it, also with V(present). Until then the file
+        C(.NAME.restart) beside its own tells what ran; without that file it stays as it is.
     type: bool
     default: false
 extends_documentation_fragment:

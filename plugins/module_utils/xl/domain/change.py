@@ -42,9 +42,13 @@ def plan(asked: Request, now: Scene, tool: Tool) -> Change:
     if now.cfg is None and (not alive or asked.params["autostart"]):
         raise needs_file(asked)
     if now.cfg is None:
-        return assembled(asked, now, [], lifecycle_of(asked, now), live.Plan(), [], "")
+        return assembled(asked, now, [], powered(asked, now, lifecycle_of(asked, now)), live.Plan(), [], "")
     config, complaint = reading.understood(tool, str(now.cfg), now.place.path)
-    warnings = [*settings.unknown_keys(now.cfg), *([f"xl says of {now.place.path}: {complaint}"] if complaint else [])]
+    warnings = [
+        *told_of_cut(asked, now),
+        *settings.unknown_keys(now.cfg),
+        *([f"xl says of {now.place.path}: {complaint}"] if complaint else []),
+    ]
     changes = of_running(asked, now, config, tool)
     power = power_steps(asked, now, changes)
     warnings += refuse_or_tell(asked, now, config, [*changes.steps, *power])
@@ -53,6 +57,17 @@ def plan(asked: Request, now: Scene, tool: Tool) -> Change:
         steps += [*files.removed(now.earlier, now.earlier.text(), False)[0], *files.linked(now.earlier, False)]
     steps += files.linked(now.place, autostart(asked, now))
     return assembled(asked, now, steps, power, changes, warnings, backup)
+
+
+def told_of_cut(asked: Request, now: Scene) -> list[str]:
+    finishes = asked_for(asked, now) != asked.state
+    return [f"An earlier run ended in the middle of a restart of {asked.name}; it is started now."] if finishes else []
+
+
+def asked_for(asked: Request, now: Scene) -> str:
+    """The state; `present` leaves it alone, except that a restart that was cut off is finished."""
+    ended = now.domain is None or now.domain.state in ("shutdown", "crashed")
+    return now.cut if asked.state == "present" and now.cut and ended else asked.state
 
 
 def autostart(asked: Request, now: Scene) -> bool | None:
@@ -77,7 +92,8 @@ def lifecycle_of(asked: Request, now: Scene) -> list[Step]:
     """The steps of the power state; a domain that is renamed has its new name by then, unless it ends or is left as it is until then."""
     keeps_its_name = asked.state in ENDS or now.cfg is None or not asked.params["live"]
     name = now.domain.name if now.domain and keeps_its_name else asked.name
-    steps = lifecycle.plan(life_of(asked, now, name), asked.state, force=asked.params["force"], keep_saved=asked.params["keep_saved"])
+    life, target = life_of(asked, now, name), asked_for(asked, now)
+    steps = lifecycle.plan(life, target, force=asked.params["force"], keep_saved=asked.params["keep_saved"])
     folder = os.path.dirname(asked.save_path)
     if any(step.argv[:2] == ("xl", "save") for step in steps) and not os.path.isdir(folder):
         steps.insert(0, Step(("mkdir", "-p", folder), f"make {folder}"))
@@ -113,8 +129,18 @@ def power_steps(asked: Request, now: Scene, changes: live.Plan) -> list[Step]:
         life = life_of(asked, now, now.domain.name)
         target = asked.state if asked.state != "present" else now.domain.state
         changes.steps, changes.needs_restart = [], []
-        return [*lifecycle.stopped(life, asked.params["force"]), lifecycle.create(life, paused=target == "paused")]
-    return lifecycle_of(asked, now)
+        marked = [files.marked(now.place, target)] if asked.state == "present" and not now.cut else []
+        steps = [*marked, *lifecycle.stopped(life, asked.params["force"]), lifecycle.create(life, paused=target == "paused")]
+        return [*powered(asked, now, steps), *([files.unmarked(now.place)] if marked else [])]
+    return powered(asked, now, lifecycle_of(asked, now))
+
+
+def powered(asked: Request, now: Scene, steps: list[Step]) -> list[Step]:
+    """The mark of a restart that was cut off goes: when that is finished, or at once where the task says itself what it is to be."""
+    if not now.cut:
+        return steps
+    mark = files.unmarked(now.place)
+    return [*steps, mark] if asked.state == "present" else [mark, *steps]
 
 
 def refuse_or_tell(asked: Request, now: Scene, config: Config, steps: t.Sequence[Step]) -> list[str]:
@@ -144,7 +170,7 @@ def absent(asked: Request, now: Scene) -> Change:
     """The domain ends, then link and file go; its disks stay. Raises InvalidChange where another domain has its name."""
     for problem in checks.of_name(asked.name, now.uuid, now.host):
         raise InvalidChange(problem.sentence, hint=problem.hint)
-    steps = [*lifecycle_of(asked, now), *files.linked(now.place, False)]
+    steps = [*powered(asked, now, lifecycle_of(asked, now)), *files.linked(now.place, False)]
     removed, backup = files.removed(now.place, now.before, asked.params["backup"])
     warnings = []
     if reading.saved_identity(asked.save_path) and now.domain is None:
@@ -179,9 +205,8 @@ def assembled(
 
 
 def after(asked: Request, now: Scene) -> str:
-    state = {"present": "", "restored": "running", "destroyed": "stopped", "absent": "stopped", "saved": "stopped"}.get(
-        asked.state, asked.state
-    )
+    state = asked_for(asked, now)
+    state = {"present": "", "restored": "running", "destroyed": "stopped", "absent": "stopped", "saved": "stopped"}.get(state, state)
     if asked.state == "restored" and now.domain:
         return now.domain.state
     return state or (now.domain.state if now.domain else "stopped")

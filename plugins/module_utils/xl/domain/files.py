@@ -35,6 +35,18 @@ class Place:
     def auto(self) -> str:
         return os.path.join(self.folder, "auto")
 
+    @property
+    def mark(self) -> str:
+        """The file that says what a restart is to bring back, until it has."""
+        return os.path.join(self.folder, f".{self.name}.restart")
+
+    def cut(self) -> str:
+        """What a restart that was cut off was to bring back: "running" or "paused"; "" where there was none. OSError."""
+        if not os.path.isfile(self.mark):
+            return ""
+        with open(self.mark, encoding="utf-8", errors="replace") as file:
+            return "paused" if file.read().strip() == "paused" else "running"
+
     def text(self) -> str | None:
         """What is in it; None without one."""
         return str(Cfg.read(self.path)) if os.path.isfile(self.path) else None
@@ -100,6 +112,15 @@ def linked(place: Place, autostart: bool | None) -> list[Step]:
         link = os.path.join(place.auto, f"{place.name}.cfg")
         return [*folder, Step(("ln", "-s", place.path, link), f"{place.name} starts with the host")]
     return [Step(("rm", link), f"{place.name} does not start with the host") for link in links] if autostart is False else []
+
+
+def marked(place: Place, state: str) -> Step:
+    """A run that is cut off, or a start that fails, leaves word of what ran before."""
+    return Step(("write", place.mark), f"note that {place.name} was {state}", run=lambda: write(place.mark, f"{state}\n", PRIVATE))
+
+
+def unmarked(place: Place) -> Step:
+    return Step(("rm", place.mark), f"the restart of {place.name} is over")
 
 
 def removed(place: Place, before: str | None, backup: bool) -> tuple[list[Step], str]:

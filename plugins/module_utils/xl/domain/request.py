@@ -70,7 +70,8 @@ class Scene:
     """The domain and its host before the task.
 
     Attributes: place, before (text of its file; None without one), earlier (the place of its file under another name), domain (as it is;
-    None without one), cfg (its file as it is to be; None where the task has nothing to write), host.
+    None without one), cfg (its file as it is to be; None where the task has nothing to write), host, cut (what a restart that was cut off
+    was to bring back: "running", "paused" or "").
     """
 
     place: Place
@@ -79,6 +80,7 @@ class Scene:
     domain: Domain | None
     cfg: Cfg | None
     host: Host
+    cut: str = ""
 
     @property
     def uuid(self) -> str:
@@ -108,7 +110,7 @@ def scene(asked: Request, tool: Tool) -> Scene:
     others = [one for one in domains if one is not mine]
     cfg = new_file(asked, place, before, earlier)
     host = Host(info(tool.run("info").out), others, files, autoballoon(), os.path.exists, has_interface)
-    return Scene(place, before, earlier, mine, cfg, host)
+    return Scene(place, before, earlier, mine, cfg, host, place.cut())
 
 
 def new_file(asked: Request, place: Place, before: str | None, earlier: Place | None) -> Cfg | None:

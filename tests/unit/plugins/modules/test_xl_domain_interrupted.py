@@ -19,6 +19,7 @@ TASKS: dict[str, t.Callable[[Lab], dict[str, t.Any]]] = {
     },
     "it is renamed": lambda xen: {"name": "shop", "uuid": UUID, "memory": 150},
     "it is restarted": lambda xen: {"kernel": str(xen.folder / "vmlinuz-new"), "restart": True, "state": "running"},
+    "it is restarted, whatever its state": lambda xen: {"kernel": str(xen.folder / "vmlinuz-new"), "restart": True},
     "it goes": lambda xen: {"state": "absent"},
 }  # fmt: skip
 
@@ -37,6 +38,8 @@ def left(xen: Lab, options: dict[str, t.Any]) -> None:
     again = xen.once(**options)
     assert again["commands"] == []
     assert again["needs_restart"] == []
+    assert (again["power_state"] == "stopped") == (options.get("state") in ("absent", "saved"))
+    assert list(xen.etc.glob(".*")) == []
 
 
 @pytest.mark.slow
@@ -63,6 +66,32 @@ def test_a_restart_that_was_killed_between_end_and_start_is_finished(xen: Lab) -
     assert xen.cut(**options) is None
     left(xen, options)
     assert xen.host.domain("web")["config"]["b_info"]["kernel"].endswith("vmlinuz-new")
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_what_ran_before_a_restart_whose_start_failed_runs_again(xen: Lab, state: str) -> None:
+    xen.once(state=state)
+    options = {"kernel": str(xen.folder / "vmlinuz-new"), "restart": True}
+    xen.host.fault("create", "fail", nth=2, message="not now")  # the first is the dry run
+    with pytest.raises(Refused, match="not now"):
+        xen.once(**options)
+    xen.host.no_faults()
+    assert xen.host.domain("web") is None
+    done = xen.do(memory=150)
+    assert xen.xl(done) == [f"xl create {'-p ' if state == 'paused' else ''}xen/web.cfg"]
+    assert done["power_state"] == state
+    assert "An earlier run ended in the middle of a restart of web; it is started now." in done["warnings"]
+    assert list(xen.etc.glob(".*")) == []
+
+
+@pytest.mark.parametrize("state", ["stopped", "absent"])
+def test_who_says_what_it_is_to_be_does_not_get_the_end_of_a_restart(xen: Lab, state: str) -> None:
+    xen.host.fault("shutdown", "kill", when="after")
+    assert xen.cut(kernel=str(xen.folder / "vmlinuz-new"), restart=True) is None
+    xen.host.no_faults()
+    done = xen.do(state=state)
+    assert (xen.xl(done), done["power_state"]) == ([], "stopped")
+    assert list(xen.etc.glob(".*")) == []
 
 
 @pytest.mark.slow(whole=True)
