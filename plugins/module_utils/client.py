@@ -24,6 +24,7 @@ except ImportError:
 ORIGINATOR = "domzero.xen"
 ATTEMPTS = 4
 LAST_CALLS = 10.0  # seconds that leaving may take
+SOON = 1.0  # seconds within which a connection that breaks is worth another try
 NO_XAPI = "Is this a XenServer or XCP-ng host?"
 NO_SUCH_PAGE = (403, 404, 405, 501)
 # never changes anything, whatever the class
@@ -107,12 +108,22 @@ class Session(Base):  # type: ignore[misc]
         """End the session; one that is gone already is as good."""
         try:
             if self._session:
-                self._send_once("session.logout", (self._session,), repeatable=False, timeout=min(LAST_CALLS, self.endpoint.timeout))
+                self._end_session()
         except XenError:
             pass
         finally:
             self._session = None
             self._http.close()
+
+    def _end_session(self) -> None:
+        """Tried again at once where the connection broke, as an idle one may; not where the host was silent for long. Raises XenError."""
+        started, patience = time.monotonic(), min(LAST_CALLS, self.endpoint.timeout)
+        try:
+            self._send_once("session.logout", (self._session,), repeatable=True, timeout=patience)
+        except ConnectionFailed:
+            if time.monotonic() - started > SOON:
+                raise
+            self._send_once("session.logout", (self._session,), repeatable=True, timeout=patience)
 
     @classmethod
     def resume(cls, endpoint: Endpoint, ref: str, login: tuple[str, str] | None = None) -> Session:

@@ -250,6 +250,14 @@ def test_a_read_is_repeated_when_the_connection_breaks(simulator):
     assert session.call("pool.get_all")
 
 
+def test_a_session_is_ended_even_if_the_connection_breaks(simulator):
+    sim = simulator(1)
+    session = connect(sim)
+    sim.faults.cut_before("session.logout")
+    session.log_out()
+    assert not sim.world.pools[0].db.all("session")
+
+
 def test_a_changing_call_is_not_repeated_when_the_connection_breaks(simulator):
     sim = simulator(1)
     session = connect(sim)

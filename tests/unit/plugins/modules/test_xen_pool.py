@@ -429,5 +429,5 @@ def test_a_member_passes_the_task_on(simulator: Start, run: Run) -> None:
 def test_a_coordinator_that_stays_away_is_named(simulator: Start, run: Run) -> None:
     sim = simulator(2)
     sim.faults.keep_down("xcp01")
-    with pytest.raises(XenError, match="Waited 1 seconds for the pool to answer (again|at host 'xcp01')"):
+    with pytest.raises(XenError, match=r"Waited 1 seconds for the pool to answer (again|at host 'xcp01')"):
         run("xen_pool", coordinator="xcp01", allow_disruption=True, wait_timeout=1)
