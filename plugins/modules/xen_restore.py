@@ -57,6 +57,8 @@ options:
       - The SR the disks get onto, by name or uuid.
       - Default is the one they were on, if all were on the same one and the pool has it, by its uuid, or else one alone of its name. Else
         it is the pool's default SR. With O(replace) it is that of the disk that is replaced.
+      - An import has one SR for all disks. To have each on its own SR, restore the VM with O(disks=[]) first, and then its disks, with
+        O(onto) and O(replace=true).
     type: str
   networks:
     description:
@@ -94,7 +96,7 @@ options:
   replace:
     description:
       - With O(onto), the restored disks take the places they had in the backup. A disk that is in such a place is detached, and stays
-        in its SR (see O(remove_replaced)). The VM has to be halted.
+        in its SR (see O(remove_replaced)). The VM has to be halted. In a place that is free the drive is as it was in the backup.
       - A disk that was restored from the same backup to another place of the VM before is a reason to refuse.
     type: bool
     default: false

@@ -143,7 +143,7 @@ class DisksRestore(Restore):
         """Drive and SR of the disks that are to be made, by device. Raises what speaks against one of them."""
         storage, chosen = Storage(self.objects), {}
         for disk in fresh:
-            drive = drives.instead(disk) if self.params["replace"] else drives.beside()
+            drive = drives.instead(disk, self._drives_then.get(disk.device, {})) if self.params["replace"] else drives.beside()
             sr = self._sr(storage, disk, drive)
             storage.refuse_size(disk.virtual_size, storage.image_format({"SR": sr, "sm_config": {}}), disk.name)
             chosen[disk.device] = drive, sr
@@ -159,7 +159,8 @@ class DisksRestore(Restore):
         return choice.storage(storage, self.params.get("sr"), [disk])
 
     def _fill(self, plan: Plan, found: Found, disk: Disk, drive: Drive, sr: str) -> Handle:
-        mark, described = self._mark(disk, found.record), self._described.get(disk.device, {})
+        mark, then = self._mark(disk, found.record), self._drives_then.get(disk.device, {})
+        described = self._description_then.get("VDI", then.get("VDI", ova.NULL))
         record: dict[str, t.Any] = {
             "name_label": disk.name, "name_description": described.get("name_description", ""), "SR": sr, "virtual_size": disk.virtual_size,
             "type": "user", "sharable": False, "read_only": False, "tags": list(described.get("tags", [])), "xenstore_data": {},
@@ -173,12 +174,15 @@ class DisksRestore(Restore):
         return vdi
 
     @functools.cached_property
-    def _described(self) -> dict[str, Record]:
-        """The disks in the VM's description, by device."""
+    def _description_then(self) -> ova.Ova:
         with files.plain(files.needed(self.backup, files.METADATA), str(self.params.get("identity") or "")) as path:
-            described = ova.parse(xva.description_of(path))
-        rows = ova.rows_of(described, "VBD", described.vms()[0], "userdevice")
-        return {row["userdevice"]: described.get("VDI", row["VDI"]) for row in rows}
+            return ova.parse(xva.description_of(path))
+
+    @functools.cached_property
+    def _drives_then(self) -> dict[str, Record]:
+        """The drives in the VM's description, by device."""
+        rows = ova.rows_of(self._description_then, "VBD", self._description_then.vms()[0], "userdevice")
+        return {row["userdevice"]: row for row in rows}
 
     def _attach(self, plan: Plan, found: Found, drives: Drives, disk: Disk, vdi: Handle, drive: Drive) -> None:
         label, there = found.record["name_label"], drives.at(drive.place)

@@ -60,13 +60,16 @@ class Drives:
         self.take(place)
         return Drive(place)
 
-    def instead(self, disk: Disk) -> Drive:
-        """The place the disk had in the backup, and all that the drive there was like. Raises InvalidChange."""
+    def instead(self, disk: Disk, was: Record) -> Drive:
+        """The place the disk had in the backup, and all that the drive there is like; of a place that is free its VBD in the backup.
+
+        Raises InvalidChange.
+        """
         place, label = disks.place_of({"userdevice": disk.device}), self._vm["name_label"]
         there = self.at(place)
         self.take(place)
         if there is None:
-            return Drive(place)
+            return Drive(place, "", bool(was.get("bootable")), str(was.get("mode") or "RW"), dict(was.get("other_config") or {}))
         _ref, row = there
         if row["type"] != "Disk":
             raise InvalidChange(

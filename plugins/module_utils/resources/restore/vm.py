@@ -89,9 +89,19 @@ class VmRestore(Restore, Arrival):
     # planning -------------------------------------------------------------------------
     def plan(self, found: Found | None) -> Plan:
         plan = self._changed(found) if found else self.fresh()
+        plan.warnings += [] if found else self._brought_together()
         plan.warnings += self.passed_over
         plan.facts["backup"] = self.backup.told()
         return plan
+
+    def _brought_together(self) -> list[str]:
+        """An import has one SR for all disks."""
+        names = {disk.sr.uuid: disk.sr.name for disk in self.disks}
+        if self.params.get("sr") or len(names) < 2:
+            return []
+        told = ", ".join(sorted(map(repr, names.values())))
+        advice = "To have each on its own, restore the VM with `disks: []`, and its disks onto it with `replace: true`."
+        return [f"The disks of {self.label} were on several SRs ({told}); all get onto the pool's default SR. {advice}"]
 
     def _changed(self, found: Found) -> Plan:
         """The VM is there; what an unfinished run left to do is done."""

@@ -74,6 +74,44 @@ def test_one_of_them_from_an_increment(estate: Restores, before: list[str], conv
     assert estate.contents(estate.web01)[2] == before[0]
 
 
+def places(estate: Restores) -> dict[str, tuple[str, str, bool, str]]:
+    """SR, mode, bootable and owner's mark of the drives of web01."""
+    drives = [estate.record(ref, "VBD") for ref in estate.named("web01")["VBDs"]]
+    return {
+        one["userdevice"]: (estate.record(one["VDI"], "VDI")["SR"], one["mode"], one["bootable"], one["other_config"].get("owner", ""))
+        for one in drives
+        if one["type"] == "Disk"
+    }
+
+
+@pytest.mark.parametrize("form", [KINDS["vhd"], KINDS["xva"]], ids=["vhd", "xva"])
+def test_each_disk_of_a_vm_that_is_lost_gets_back_onto_its_own_sr(
+    simulator: Start, session_to: t.Callable[[t.Any], t.Any], run: Run, converges: Run, tmp_path: Path, form: dict[str, t.Any]
+) -> None:
+    sim = simulator("examples")
+    estate = Restores(sim, session_to(sim), run, tmp_path / "backups")
+    run("xen_sr", name="Filer", type="nfs", server="127.40.0.10", path="/export/vms")
+    drive = estate.attach(estate.web01, estate.vdi("disk 2", "Filer", size=4 * MIB), 5)
+    estate.call("VBD.set_bootable", drive, True)
+    estate.call("VBD.set_mode", drive, "RO")
+    estate.call("VBD.add_to_other_config", drive, "owner", "me")
+    estate.run(**form)
+    contents, were = estate.contents(estate.web01), places(estate)
+    assert len({place[0] for place in were.values()}) == 2
+    beside = run("xen_restore", repository=str(estate.folder), name="web01", new_name="web02")
+    (warning,) = beside["warnings"]
+    assert "VM 'web02' were on several SRs ('Filer', 'Local storage'); all get onto the pool's default SR" in warning
+    estate.loses()
+    bare = converges("xen_restore", repository=str(estate.folder), name="web01", preserve=True, disks=[])
+    assert (bare["vm"]["disks"], bare.get("warnings", [])) == ({}, [])
+    done = converges("xen_restore", **given(estate, replace=True))
+    assert done["vm"]["restored"] == {"0": "0", "1": "1", "5": "5"}
+    estate.web01 = estate.one("web01")
+    assert (estate.contents(estate.web01), places(estate)) == (contents, were)
+    estate.is_clean(tasks=False)  # the SR's are there
+    assert estate.marks() == []
+
+
 @pytest.mark.parametrize("form", [KINDS["vhd"], KINDS["xva"]], ids=["vhd", "xva"])
 def test_they_take_the_place_of_those_that_are_there(estate: Restores, converges: Run, form: dict[str, t.Any]) -> None:
     estate.run(**form)
