@@ -137,6 +137,21 @@ def test_ha_that_a_run_that_died_is_just_turning_on_is_waited_for(lab):
     assert lab.state() == lab.before
 
 
+def test_ha_that_is_to_be_turned_on_by_a_task_that_has_not_got_that_far_is_waited_for(lab):
+    task, mark, seen = lab.session.call("task.create", "Async.pool.enable_ha", ""), lab.sim.mark(), []
+
+    def ends() -> None:
+        seen.append(lab.sim.calls(mark))
+        with lab.sim.world.lock:
+            lab.sim.world.pools[0].db.set("task", task, status="success")
+
+    threading.Timer(1.0, ends).start()
+    lab.task("begun", run=RUN)
+    assert seen == [[]], "it began before"
+    lab.task("ended", run=RUN)
+    assert (lab.state(), lab.marks()) == (lab.before, [])
+
+
 # two runs ---------------------------------------------------------------------------
 class Alive:
     """A control node that goes on making calls in its session."""
