@@ -95,11 +95,17 @@ def test_what_needs_a_restart_is_told_and_done_when_it_is_allowed(dom0: Dom0) ->
     longer = DESCRIBED["extra"] + " quiet"
     done = dom0.converges(domain(extra=longer))
     assert [one.split(":")[0] for one in done["needs_restart"]] == ["extra"]
-    done = dom0.converges(domain(extra=longer, restart=True, state="running", shutdown_timeout=120))
-    assert done["commands"] == ["xl shutdown -w domain-a", "xl create /etc/xen/domain-a.cfg"]
+    done = dom0.converges(domain(extra=longer, restart=True, shutdown_timeout=120))
+    start = ["xl create /etc/xen/domain-a.cfg", "rm /etc/xen/.domain-a.restart"]
+    assert done["commands"] == ["write /etc/xen/.domain-a.restart", "xl shutdown -w domain-a", *start]
     assert done["needs_restart"] == []
+    ready = "test $(grep -c DOMU-READY /var/log/xen/console/guest-domain-a.log) ="
+    dom0.until(f"{ready} 2")
+    # what a run leaves that is killed in between
+    dom0.sh("xl destroy domain-a && echo running > /etc/xen/.domain-a.restart")
+    assert dom0.converges(domain())["commands"] == start
     # a guest that is still booting may refuse to be frozen
-    dom0.until("test $(grep -c DOMU-READY /var/log/xen/console/guest-domain-a.log) = 2")
+    dom0.until(f"{ready} 3")
 
 
 def test_a_domain_is_saved_and_restored(dom0: Dom0) -> None:
