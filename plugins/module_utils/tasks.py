@@ -76,6 +76,11 @@ def ended(session: Session, task: str, method: str, timeout: float, progress: Pr
                 return t.cast("dict[str, t.Any]", record)
 
 
+def is_of(task: t.Mapping[str, t.Any], *methods: str) -> bool:
+    """Whether the record is of a task that goes on with one of these calls, made as a task or not (xen-api: ocaml/xapi/taskHelper.ml)."""
+    return bool(task["status"] == "pending" and task["name_label"].removeprefix("Async.") in methods)
+
+
 def quietly(session: Session, method: str, *params: t.Any) -> None:
     """A call that does no harm if it fails."""
     with contextlib.suppress(XenError):

@@ -23,7 +23,7 @@ from .journal import GIVING_BACK, PAUSED, RESTING, Note
 
 BEGUN, ENDED, ABORTED = "begun", "ended", "aborted"
 SWITCHING = ("ha_enable", "ha_disable")  # of pool.current_operations
-SWITCH_TASKS = ("pool.enable_ha", "pool.disable_ha")  # xapi notes the operation only when the task has been let in
+SWITCH_TASKS = ("pool.enable_ha", "pool.disable_ha")  # the pool is marked a moment after the task is there
 SWITCHES = 600.0  # seconds that may take
 ID = re.compile(r"[\w.:@-]{1,64}", re.ASCII)
 
@@ -96,8 +96,7 @@ class Upgrade(Resource):
         def ready() -> object:
             self.objects.forget()
             busy = sorted(set(hosts.pool_of(self.objects)[1]["current_operations"].values()) & set(SWITCHING))
-            tasks_ = self.objects.all("task").values()
-            busy += [row["name_label"] for row in tasks_ if row["status"] == "pending" and _switches(row["name_label"])]
+            busy += [row["name_label"] for row in self.objects.all("task").values() if tasks.is_of(row, *SWITCH_TASKS)]
             return f"{busy[0]} goes on" if busy else True
 
         tasks.wait_until("high availability to be on or off", ready, timeout=SWITCHES)
@@ -235,7 +234,3 @@ def outcome(result: dict[str, t.Any], state: str, stuck: t.Iterable[str] = ()) -
     if state in (ENDED, ABORTED) and "ha" in result["aside"]:
         return {**result, "failed": True, "msg": " ".join(result["still_aside"])}
     return result
-
-
-def _switches(label: str) -> bool:
-    return label.removeprefix("Async.") in SWITCH_TASKS

@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ... import hosts
+from ... import hosts, tasks
 from ...client import Session
 from ...errors import ConnectionFailed, InvalidChange, OutcomeUnknown, Untrusted, XenError
 from ...plan import Plan
@@ -161,7 +161,7 @@ class Joining:
             told = "it is the coordinator of this very pool, at another address"
             candidate.reasons.append(Reason("OPERATION_NOT_ALLOWED", told, "Leave it out of members."))
         else:
-            candidate.under_way = any(_is_join(task) for task in side.rows("task"))
+            candidate.under_way = any(tasks.is_of(task, *JOINS) for task in side.rows("task"))
             coming = sum(1 for c in self.candidates if c.host)
             found = [] if candidate.under_way else reasons(side, Side(self.objects, coming=coming, ha_goes=self.ha_goes))
             candidate.forced = candidate.force and any(r.forced for r in found)
@@ -250,15 +250,11 @@ class Joining:
         return session
 
 
-def _is_join(task: Record) -> bool:
-    return task["status"] == "pending" and task["name_label"].removeprefix("Async.") in JOINS
-
-
 def _is_alone(candidate: Candidate) -> bool:
     """Whether the host is still a pool of its own with no join running on it."""
     session, member_of = candidate.open()
     try:
-        return not member_of and not any(_is_join(task) for task in session.call("task.get_all_records").values())
+        return not member_of and not any(tasks.is_of(task, *JOINS) for task in session.call("task.get_all_records").values())
     finally:
         session.log_out()
 

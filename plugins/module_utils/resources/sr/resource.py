@@ -18,8 +18,6 @@ from .removal import plan_removal
 from .state import TABLE, State
 from .task import OPTIONS, Task
 
-CREATING = ("Async.SR.create", "SR.create")
-
 
 class Sr(Resource):
     plural = "srs"
@@ -88,7 +86,7 @@ class Sr(Resource):
 
         def pending() -> bool:
             found = self.session.call("task.get_all_records").values()
-            return any(task["status"] == "pending" and task["name_label"] in CREATING for task in found)
+            return any(tasks.is_of(task, "SR.create") for task in found)
 
         if not pending():
             return False
